@@ -1,0 +1,190 @@
+//! Runs a [`Dialogue`] over a stream: the only place where its bytes and its time come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::Stream;
+use crate::dialogue::{Cue, Dialogue, DialogueError, Line, Look, Manner, Output, Reader, Reply};
+use crate::platform::Platform;
+
+/// How many bytes are read at once.
+const READ_BYTES: usize = 4 * 1024;
+/// The longest that a write may take.
+const WRITE_MAX: Duration = Duration::from_secs(20);
+/// What is written to a serial line at once: consoles drop bytes of long lines that come too fast.
+const PACED_BYTES: usize = 64;
+/// The pause after each such piece.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Tells why a conversation over a stream stopped.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum ConversationError {
+    /// The dialogue stopped.
+    #[error(transparent)]
+    Dialogue(#[from] DialogueError),
+    /// The stream took no bytes.
+    #[error("write to the device: {0}")]
+    Write(String),
+}
+
+/// A stream with a time of its own, from which cues can be awaited.
+pub struct Wire {
+    stream: Box<dyn Stream>,
+    started: Instant,
+    paced: bool,
+    buffer: Vec<u8>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("paced", &self.paced).finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    /// Wraps a stream; `paced` writes slowly, for serial lines.
+    #[must_use]
+    pub fn new(stream: Box<dyn Stream>, paced: bool) -> Self {
+        Self { stream, started: Instant::now(), paced, buffer: vec![0; READ_BYTES] }
+    }
+
+    /// Gives the stream back.
+    #[must_use]
+    pub fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// Returns what the stream said, or that it took nothing in time.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConversationError> {
+        let size = if self.paced { PACED_BYTES } else { bytes.len().max(1) };
+        for (index, piece) in bytes.chunks(size).enumerate() {
+            if index > 0 {
+                sleep(PACE).await;
+            }
+            let written = async {
+                self.stream.write_all(piece).await?;
+                self.stream.flush().await
+            };
+            match timeout(WRITE_MAX, written).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(ConversationError::Write(error.to_string())),
+                Err(_elapsed) => {
+                    return Err(ConversationError::Write("it takes nothing any more".to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what comes until a time. `None` means that the time is over, an empty slice that the
+    /// stream has ended.
+    async fn read(&mut self, until: Duration) -> Option<&[u8]> {
+        let read = self.stream.read(&mut self.buffer);
+        // A deadline too far away for the clock is no deadline.
+        let count = match self.started.checked_add(until) {
+            Some(until) => timeout_at(until, read).await.ok()?,
+            None => read.await,
+        };
+        self.buffer.get(..count.unwrap_or(0))
+    }
+
+    /// Waits for one of several cues.
+    pub async fn look(&mut self, reader: &mut Reader, cues: Arc<[Cue]>, time_max: Duration) -> Look {
+        reader.expect(cues);
+        let deadline = self.now() + time_max;
+        loop {
+            let now = self.now();
+            match reader.look(now) {
+                Look::Until(_) if now >= deadline => return Look::Until(deadline),
+                Look::Until(until) => match self.read(until.min(deadline)).await {
+                    Some([]) => reader.close(),
+                    Some(bytes) => {
+                        let bytes = bytes.to_vec();
+                        reader.receive(&bytes, self.started.elapsed());
+                    }
+                    None => {}
+                },
+                found => return found,
+            }
+        }
+    }
+}
+
+/// A dialogue over a stream.
+#[derive(Debug)]
+pub struct Conversation {
+    wire: Wire,
+    dialogue: Dialogue,
+}
+
+impl Conversation {
+    /// Begins a conversation on a stream.
+    #[must_use]
+    pub fn new(wire: Wire, platform: Arc<Platform>, manner: Manner) -> Self {
+        Self { wire, dialogue: Dialogue::new(platform, manner) }
+    }
+
+    /// Returns the dialogue, for its mode and what it has learned.
+    #[must_use]
+    pub fn dialogue(&self) -> &Dialogue {
+        &self.dialogue
+    }
+
+    /// Gives the wire back.
+    #[must_use]
+    pub fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    /// Waits for the first prompt; `wake` asks for it with a CR.
+    ///
+    /// # Errors
+    /// Returns why none came.
+    pub async fn greet(
+        &mut self,
+        wake: bool,
+        time_max: Duration,
+    ) -> Result<Reply, ConversationError> {
+        self.dialogue.greet(wake, time_max, self.wire.now());
+        let replies = self.run().await?;
+        replies.into_iter().next().ok_or_else(|| {
+            ConversationError::Dialogue(DialogueError::TimedOut { said: String::new() })
+        })
+    }
+
+    /// Says lines and returns one reply for each.
+    ///
+    /// # Errors
+    /// Returns the first refusal, or why the conversation stopped.
+    pub async fn say(&mut self, lines: Vec<Line>) -> Result<Vec<Reply>, ConversationError> {
+        self.dialogue.say(lines, self.wire.now());
+        self.run().await
+    }
+
+    async fn run(&mut self) -> Result<Vec<Reply>, ConversationError> {
+        loop {
+            match self.dialogue.next(self.wire.now()) {
+                Output::Write(bytes) => self.wire.write(&bytes).await?,
+                Output::Wait(until) => match self.wire.read(until).await {
+                    Some([]) => self.dialogue.closed(),
+                    Some(bytes) => {
+                        let bytes = bytes.to_vec();
+                        self.dialogue.received(&bytes, self.wire.now());
+                    }
+                    None => {}
+                },
+                Output::Done(replies) => return Ok(replies?),
+            }
+        }
+    }
+}
