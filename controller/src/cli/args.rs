@@ -1,0 +1,397 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Rotates the operator passwords of a network fabric, and always knows which password opens which
+/// device.
+#[derive(Debug, Parser)]
+#[command(name = "keyturn", version, propagate_version = true, infer_subcommands = false)]
+pub struct Keyturn {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Where the daemon serves, for example https://127.0.0.1:7443 [default: the data directory's]
+    #[arg(long, global = true, env = "KEYTURN_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// The daemon's certificate authority [default: ca.pem in the data directory]
+    #[arg(long, global = true, env = "KEYTURN_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The file of the administrator's token [default: admin.token in the data directory]
+    #[arg(long, global = true, env = "KEYTURN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The daemon's data directory [default: /var/lib/keyturn for root, else
+    /// ~/.local/share/keyturn]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How results are written [default: table on a terminal, else json]
+    #[arg(long, short, global = true, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The API's resources, `properties` flattened.
+    Json,
+    /// For people.
+    Table,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Serve(Serve),
+    /// Show everything on a simulated fabric: adopt, rotate with a failing device, resync, check
+    #[cfg(feature = "demo")]
+    Demo(Demo),
+    /// Ask a daemon.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// `keyturn serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where HTTPS is served; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check the configuration with all that it names, print it with its defaults, and end
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `keyturn demo`
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many devices the simulated fabric has
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(5..=5000))]
+    pub devices: u16,
+    /// Leave the fabric and the daemon up at the end, until Ctrl-C
+    #[arg(long)]
+    pub stay: bool,
+}
+
+/// What to ask of a daemon.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Fabrics: declare, show, plan, rotate, resync, lock
+    Fabric {
+        /// What to do.
+        #[command(subcommand)]
+        command: FabricCommand,
+    },
+    /// Devices: show, resync, enable and disable
+    Device {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
+    /// Secrets: show what opens a device now
+    Secret {
+        /// What to do.
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
+    /// Operations: list, show, wait
+    Operation {
+        /// What to do.
+        #[command(subcommand)]
+        command: OperationCommand,
+    },
+}
+
+/// `keyturn fabric`
+#[derive(Debug, Subcommand)]
+pub enum FabricCommand {
+    /// Declare a fabric and its devices, and verify the passwords that they have now
+    Apply(Apply),
+    /// List the fabrics
+    List(InGroup),
+    /// Show a fabric, and how its last rotation went
+    Show(FabricTarget),
+    /// Show what a rotation or resync would do, without doing it
+    Plan(Plan),
+    /// Make a new password set and bring it to every device
+    #[command(visible_alias = "rotate-passwords")]
+    RotatePassword(OnFabric),
+    /// Bring the newest password set to the devices that miss it
+    #[command(visible_alias = "resync-passwords")]
+    ResyncPassword(OnFabric),
+    /// Lock or unlock a fabric
+    LockFabric(LockFabric),
+}
+
+/// `keyturn device`
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// List the devices
+    List(DeviceList),
+    /// Show a device and how far its secrets are
+    Show(DeviceTarget),
+    /// Bring the newest password set to one device
+    #[command(visible_alias = "resync-passwords")]
+    ResyncPassword(OnDevice),
+    /// Take a device out of service, into replacement, or back
+    UpdateAdminState(UpdateAdminState),
+}
+
+/// `keyturn secret`
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Reveal what opens a device as one user now, and how that is known
+    Show(SecretShow),
+}
+
+/// `keyturn operation`
+#[derive(Debug, Subcommand)]
+pub enum OperationCommand {
+    /// List the operations, the newest first
+    List,
+    /// Show how an operation ended, or how far it is
+    Show(OperationTarget),
+    /// Wait until an operation has ended
+    Wait(OperationTarget),
+}
+
+/// Which fabric.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FabricTarget {
+    /// The fabric's name or ARM id; may be left out if there is only one
+    #[arg(value_name = "FABRIC", conflicts_with_all = ["ids", "resource_name"])]
+    pub fabric: Option<String>,
+    /// The fabric's ARM id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resource_group", "resource_name"])]
+    pub ids: Option<String>,
+    /// The fabric's resource group
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    pub resource_group: Option<String>,
+    /// The fabric's name
+    #[arg(long, alias = "network-fabric-name", value_name = "NAME")]
+    pub resource_name: Option<String>,
+}
+
+/// Which device.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DeviceTarget {
+    /// The device's name or ARM id
+    #[arg(value_name = "DEVICE", conflicts_with_all = ["ids", "resource_name"])]
+    pub device: Option<String>,
+    /// The device's ARM id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resource_group", "resource_name"])]
+    pub ids: Option<String>,
+    /// The device's resource group
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    pub resource_group: Option<String>,
+    /// The device's name
+    #[arg(long, alias = "network-device-name", value_name = "NAME")]
+    pub resource_name: Option<String>,
+}
+
+/// Where a list looks.
+#[derive(Debug, Default, Args)]
+pub struct InGroup {
+    /// Only this resource group
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    pub resource_group: Option<String>,
+}
+
+/// `keyturn device list`
+#[derive(Debug, Default, Args)]
+pub struct DeviceList {
+    /// Only this resource group
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    pub resource_group: Option<String>,
+    /// Only this fabric: its name or ARM id
+    #[arg(long, value_name = "FABRIC")]
+    pub fabric: Option<String>,
+}
+
+/// `keyturn fabric apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The inventory (TOML)
+    #[arg(long, short, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Read the passwords that the devices have now from standard input, not from the file (0600)
+    /// that the inventory names
+    #[arg(long)]
+    pub passwords_stdin: bool,
+    /// Return when the fabric is declared, without waiting for the verification
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `keyturn fabric plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which fabric.
+    #[command(flatten)]
+    pub target: FabricTarget,
+    /// What to plan
+    #[arg(long, value_enum, default_value_t = PlanRequest::Rotate)]
+    pub request: PlanRequest,
+}
+
+/// What to plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanRequest {
+    /// A rotation.
+    Rotate,
+    /// A resync of the fabric.
+    Resync,
+}
+
+/// Something to do to a fabric.
+#[derive(Debug, Args)]
+pub struct OnFabric {
+    /// Which fabric.
+    #[command(flatten)]
+    pub target: FabricTarget,
+    /// Return when the operation is admitted
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Something to do to a device.
+#[derive(Debug, Args)]
+pub struct OnDevice {
+    /// Which device.
+    #[command(flatten)]
+    pub target: DeviceTarget,
+    /// Return when the operation is admitted
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `keyturn fabric lock-fabric`
+#[derive(Debug, Args)]
+pub struct LockFabric {
+    /// Which fabric.
+    #[command(flatten)]
+    pub target: FabricTarget,
+    /// Lock or unlock
+    #[arg(long, value_enum, ignore_case = true)]
+    pub action: LockAction,
+    /// What to lock
+    #[arg(long, value_enum, ignore_case = true, default_value_t = LockType::Administrative)]
+    pub lock_type: LockType,
+}
+
+/// Lock or unlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LockAction {
+    /// Nothing may rotate or resync any more.
+    #[value(name = "Lock")]
+    Lock,
+    /// It may again.
+    #[value(name = "Unlock")]
+    Unlock,
+}
+
+/// What to lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LockType {
+    /// The whole fabric.
+    #[value(name = "Administrative")]
+    Administrative,
+}
+
+/// `keyturn device update-admin-state`
+#[derive(Debug, Args)]
+pub struct UpdateAdminState {
+    /// Which device.
+    #[command(flatten)]
+    pub target: DeviceTarget,
+    /// What to do
+    #[arg(long, value_enum, ignore_case = true)]
+    pub state: AdminState,
+    /// Return without waiting for the verification of a device that comes back
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// What to do to a device's administrative state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AdminState {
+    /// Put it into service.
+    #[value(name = "Enable")]
+    Enable,
+    /// Take it out of service.
+    #[value(name = "Disable")]
+    Disable,
+    /// Replace it.
+    #[value(name = "RMA")]
+    Rma,
+}
+
+/// `keyturn secret show`
+#[derive(Debug, Args)]
+pub struct SecretShow {
+    /// The device's name or ARM id
+    #[arg(long, value_name = "DEVICE")]
+    pub device: String,
+    /// The user on the device, or the user profile
+    #[arg(long, value_name = "USER")]
+    pub user: String,
+    /// The device's resource group
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    pub resource_group: Option<String>,
+}
+
+/// Which operation.
+#[derive(Debug, Args)]
+pub struct OperationTarget {
+    /// The operation's name, or its ARM id
+    #[arg(value_name = "OPERATION")]
+    pub operation: String,
+}
+
+impl AdminState {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enable => "Enable",
+            Self::Disable => "Disable",
+            Self::Rma => "RMA",
+        }
+    }
+}
+
+impl LockAction {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lock => "Lock",
+            Self::Unlock => "Unlock",
+        }
+    }
+}
+
+impl PlanRequest {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotate => "rotate",
+            Self::Resync => "resync",
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `keyturn secret`
+
+use serde_json::{Value, json};
+
+use super::args::{DeviceTarget, SecretCommand, SecretShow};
+use super::failure::Failure;
+use super::resource::{list, segment, text};
+use super::target::Known;
+use super::terminal::{Terminal, table};
+use crate::client::Client;
+
+pub(super) async fn run(
+    client: &Client,
+    command: SecretCommand,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    match command {
+        SecretCommand::Show(wanted) => show(client, wanted, terminal).await,
+    }
+}
+
+async fn show(client: &Client, wanted: SecretShow, terminal: &mut Terminal) -> Result<(), Failure> {
+    let target = DeviceTarget {
+        device: Some(wanted.device),
+        resource_group: wanted.resource_group,
+        ..DeviceTarget::default()
+    };
+    let id = Known::ask(client).await?.device(&target)?;
+    let name = segment(&id, "networkDevices");
+    let body = json!({"deviceId": id, "user": wanted.user});
+    let answer = client.post("/keyturn/v1/secrets:reveal", Some(&body)).await;
+    let doing = format!("reveal what opens device `{name}` as `{}`", wanted.user);
+    let answer = answer.map_err(|error| Failure::client(&doing, &error))?;
+    terminal.result(answer.body, secret_table)
+}
+
+fn secret_table(secret: &Value) -> String {
+    let rows = [
+        ("Device", segment(&text(secret, "/device"), "networkDevices")),
+        ("User", text(secret, "/user")),
+        ("Password", text(secret, "/value")),
+        ("Synchronization status", text(secret, "/synchronizationStatus")),
+        ("Last proven", text(secret, "/lastProven")),
+        ("Proven by", text(secret, "/evidence")),
+        ("Version", text(secret, "/secretArchiveReference/secretVersion")),
+        ("Reference", text(secret, "/secretArchiveReference/keyVaultUri")),
+    ];
+    let main = table(["Secret", ""], rows.map(|(name, value)| [name.to_owned(), value]).to_vec());
+    let candidates = list(secret, "/candidates");
+    if candidates.len() < 2 {
+        return main;
+    }
+    let row = |(at, candidate): (usize, &Value)| {
+        [
+            (at + 1).to_string(),
+            text(candidate, "/value"),
+            text(candidate, "/secretVersion"),
+            text(candidate, "/evidence"),
+        ]
+    };
+    let rows = candidates.iter().enumerate().map(row).collect();
+    let header = ["Try", "Password", "Version", "Evidence"];
+    format!(
+        "{main}\nThe outcome of a change is unknown. Try in this order:\n{}",
+        table(header, rows)
+    )
+}

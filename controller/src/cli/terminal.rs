@@ -1,0 +1,100 @@
+//! Where a command writes, and how.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, LineStyle, Table, presets};
+use serde_json::Value;
+
+use super::args::{Format, Global};
+use super::failure::{Exit, Failure};
+use super::resource::flatten;
+
+/// Standard output and standard error, and what they are.
+pub struct Terminal {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    format: Format,
+    /// Whether progress may move the cursor.
+    bars: bool,
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terminal").field("format", &self.format).field("bars", &self.bars).finish()
+    }
+}
+
+impl Terminal {
+    /// Takes the process's own output.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        let for_people = io::stdout().is_terminal();
+        let usual = if for_people { Format::Table } else { Format::Json };
+        Self {
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            format: global.output.unwrap_or(usual),
+            bars: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes to these instead, without moving any cursor.
+    #[must_use]
+    pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format) -> Self {
+        Self { out, err, format, bars: false }
+    }
+
+    /// Tells whether progress may move the cursor.
+    #[must_use]
+    pub fn has_bars(&self) -> bool {
+        self.bars
+    }
+
+    /// Returns standard error.
+    pub fn err(&mut self) -> &mut dyn Write {
+        &mut *self.err
+    }
+
+    /// Writes a line of progress or advice to standard error.
+    pub fn say(&mut self, line: &str) {
+        // Nobody reads it: the work goes on.
+        let _closed = writeln!(self.err, "{line}");
+    }
+
+    /// Writes a line to standard output.
+    ///
+    /// # Errors
+    /// Returns [`Failure`] where it is closed.
+    pub fn line(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(|source| {
+            Failure::new(Exit::Failed, format!("write to standard output: {source}"))
+        })
+    }
+
+    /// Writes a result: as JSON, or as what `table` makes of it.
+    pub(super) fn result(
+        &mut self,
+        value: Value,
+        table: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Table => table(&value),
+            Format::Json => serde_json::to_string_pretty(&flatten(value)).map_err(|source| {
+                Failure::new(Exit::Failed, format!("write the result as JSON: {source}"))
+            })?,
+        };
+        self.line(text.trim_end())
+    }
+}
+
+/// Lays a table out for people: a header, then rows.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
+    let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
+    table.set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.to_vec());
+    }
+    table.trim_fmt()
+}

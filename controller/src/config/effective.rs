@@ -1,0 +1,85 @@
+//! The configuration as a file again.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Config, RotationConfig, VERIFICATIONS};
+use crate::duration;
+
+/// Renders all values; what is left out has no default value to name.
+pub(super) fn render(config: &Config, working_dir: &Path) -> String {
+    let mut text = Text {
+        working_dir,
+        text: String::new(),
+    };
+    text.quoted("listen", &config.listen.to_string());
+    text.path("data-dir", Some(&config.data_dir), "");
+    let template = config.secrets_template.as_deref();
+    text.path("secrets-template", template, "the built-in template");
+    text.section("store");
+    text.path("path", Some(&config.store.path), "");
+    text.section("vault");
+    text.path("path", Some(&config.vault.path), "");
+    let otherwise = "the systemd credential, else vault.key in the data directory";
+    text.path("key-file", config.vault.key_file.as_deref(), otherwise);
+    rotation(&mut text, &config.rotation);
+    text.section("agent");
+    text.plain("sessions-max", config.agent.sessions_max);
+    let platforms = config.agent.platforms_dir.as_deref();
+    text.path("platforms-dir", platforms, "the built-in platforms only");
+    text.text
+}
+
+fn rotation(text: &mut Text<'_>, rotation: &RotationConfig) {
+    text.section("rotation");
+    text.plain("password-sets-max", rotation.password_sets_max);
+    text.duration("device-timeout", rotation.device_timeout);
+    text.duration("quiet-time", rotation.quiet_time);
+    text.duration("commit-timer", rotation.commit_timer);
+    text.plain("canary", rotation.canary);
+    text.plain("wave-growth", rotation.wave_growth);
+    text.plain("wave-max", rotation.wave_max);
+    text.plain("halt-failures-min", rotation.halt_failures_min);
+    text.plain("halt-failures-percent", rotation.halt_failures_percent);
+    text.plain("retries-max", rotation.retries_max);
+    text.duration("retry-backoff", rotation.retry_backoff);
+    let named = VERIFICATIONS
+        .iter()
+        .find(|(_, value)| *value == rotation.verification);
+    text.quoted("verification", named.map_or("", |(name, _)| name));
+}
+
+struct Text<'d> {
+    working_dir: &'d Path,
+    text: String,
+}
+
+impl Text<'_> {
+    fn section(&mut self, name: &str) {
+        // Writing to a text cannot fail.
+        let _written = writeln!(self.text, "\n[{name}]");
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        let _written = writeln!(self.text, "{key} = {value}");
+    }
+
+    fn quoted(&mut self, key: &str, value: &str) {
+        self.plain(key, toml::Value::String(value.to_owned()));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.quoted(key, &duration::render(value));
+    }
+
+    fn path(&mut self, key: &str, value: Option<&Path>, otherwise: &str) {
+        match value {
+            Some(path) => {
+                let path = self.working_dir.join(path).display().to_string();
+                self.quoted(key, &path);
+            }
+            None => self.plain(&format!("# {key}"), format_args!("\"…\"   # {otherwise}")),
+        }
+    }
+}

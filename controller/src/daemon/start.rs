@@ -1,0 +1,217 @@
+//! The order of a start: the directory is ours, then what is in it, then the agent, then the door.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::id::Epoch;
+use tokio::net::TcpListener;
+
+use super::authority::Authority;
+use super::certificate::ServerCertificate;
+use super::server::Server;
+use super::{Daemon, DaemonError, Hands, Served, World, files};
+use crate::agents::Agent;
+use crate::config::Config;
+use crate::data_dir;
+use crate::execute::{Clock, Settings};
+use crate::model::Timestamp;
+use crate::plan::Policy;
+use crate::service::{Parts, Service};
+use crate::store::{DataDirLock, SqliteStore, Store};
+use crate::template::{PlatformLimits, SecretsTemplate};
+use crate::vault::embedded::Place;
+use crate::vault::key::KeySource;
+use crate::vault::{EmbeddedVault, Vault};
+
+pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon, DaemonError> {
+    let dir = std::path::absolute(&config.data_dir)
+        .map_err(|source| DaemonError::directory(&config.data_dir, source))?;
+    files::make_directory(&dir)?;
+    let lock = DataDirLock::acquire(&dir).map_err(|source| DaemonError::Store { source })?;
+    let authority = Authority::open(&dir)?;
+    let token = files::admin_token(&dir)?;
+    let certificate = ServerCertificate::issue(authority, config.listen.ip())?;
+    certificate.check(&dir.join(data_dir::CA_FILE))?;
+    let (store, vault) = open_archives(config, &dir).await?;
+    let hands = world.agent(config).await.map_err(|source| DaemonError::Agent { source })?;
+    let listener = listen(config.listen).await?;
+    let template = Arc::new(template(config, &hands.platforms)?);
+    let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
+    let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
+    let service = open_service(config, hands, template, store, vault).await?;
+    let served = Served { service: &service, token: &token, platforms, profiles };
+    let router = world.routes(served);
+    let server = Server::start(listener, router, certificate)
+        .map_err(|source| DaemonError::Listen { address: config.listen, source })?;
+    let url = url(server.address());
+    files::replace(&dir.join(data_dir::URL_FILE), format!("{url}\n").as_bytes())?;
+    tell(&dir, &url);
+    Ok(Daemon { server, service, dir, _lock: lock })
+}
+
+/// Reads the secrets template and checks it against every platform.
+pub(super) fn template(
+    config: &Config,
+    platforms: &[PlatformLimits],
+) -> Result<SecretsTemplate, DaemonError> {
+    let template = match &config.secrets_template {
+        None => SecretsTemplate::builtin(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| DaemonError::Read { file: path.clone(), source })?;
+            SecretsTemplate::parse(&path.display().to_string(), &text)
+        }
+    };
+    let template = template.map_err(|source| DaemonError::Template { source })?;
+    template.check_platforms(platforms).map_err(|source| DaemonError::Policy { source })?;
+    Ok(template)
+}
+
+async fn open_archives(
+    config: &Config,
+    dir: &Path,
+) -> Result<(Arc<dyn Store>, Arc<dyn Vault>), DaemonError> {
+    let store_was_there = is_there(&config.store.path)?;
+    let vault_was_there = is_there(&config.vault.path)?;
+    // One without the other was lost, unless there is nothing in it: going on would make passwords
+    // that nobody can relate to devices, or show devices whose passwords nobody has. Nothing is
+    // made in the place of what was lost, so that every later start finds out the same.
+    let lost = |lost: &Path, kept: &Path| DaemonError::Lost {
+        lost: lost.to_owned(),
+        kept: kept.to_owned(),
+    };
+    if vault_was_there && !store_was_there {
+        let vault = open_vault(config, dir).await?;
+        let values = vault.verify().await.map_err(|source| DaemonError::Vault { source })?;
+        if values > 0 {
+            return Err(lost(&config.store.path, &config.vault.path));
+        }
+    }
+    let store = SqliteStore::open(&config.store.path)
+        .await
+        .map_err(|source| DaemonError::Store { source })?;
+    if store_was_there && !vault_was_there {
+        let fabrics = store.fabrics().await.map_err(|source| DaemonError::Store { source })?;
+        if !fabrics.is_empty() {
+            return Err(lost(&config.vault.path, &config.store.path));
+        }
+    }
+    let vault = open_vault(config, dir).await?;
+    Ok((Arc::new(store), Arc::new(vault)))
+}
+
+fn is_there(path: &Path) -> Result<bool, DaemonError> {
+    let there = path.try_exists();
+    there.map_err(|source| DaemonError::Read { file: path.to_owned(), source })
+}
+
+async fn open_vault(config: &Config, dir: &Path) -> Result<EmbeddedVault, DaemonError> {
+    let key = match &config.vault.key_file {
+        Some(path) => KeySource::File(path.clone()),
+        None => KeySource::find(dir),
+    };
+    let clock: crate::vault::Clock = Arc::new(|| now().as_secs());
+    EmbeddedVault::open_with(&config.vault.path, &key, Place::default(), clock)
+        .await
+        .map_err(|source| DaemonError::Vault { source })
+}
+
+async fn open_service(
+    config: &Config,
+    hands: Hands,
+    template: Arc<SecretsTemplate>,
+    store: Arc<dyn Store>,
+    vault: Arc<dyn Vault>,
+) -> Result<Arc<Service>, DaemonError> {
+    // Each fabric has a fence of its own, which its jobs carry; the link itself needs none.
+    let agent = Agent::attach(hands.to, hands.from, Epoch::default())
+        .await
+        .map_err(|source| DaemonError::Agent { source: source.into() })?;
+    let clock: Clock = Arc::new(|| Timestamp(i64::try_from(now().as_millis()).unwrap_or(i64::MAX)));
+    let parts = Parts {
+        store,
+        vault,
+        agent,
+        template,
+        platforms: hands.platforms,
+        policy: policy(config),
+        settings: settings(config),
+        clock,
+    };
+    Service::start(parts).await.map_err(|source| DaemonError::Service { source })
+}
+
+fn policy(config: &Config) -> Policy {
+    let rotation = &config.rotation;
+    Policy {
+        password_sets_max: rotation.password_sets_max,
+        canary: rotation.canary,
+        wave_growth: rotation.wave_growth,
+        wave_max: rotation.wave_max,
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let rotation = &config.rotation;
+    Settings {
+        quiet_time: rotation.quiet_time,
+        device_time_max: rotation.device_timeout,
+        commit_timer: rotation.commit_timer,
+        verification: rotation.verification,
+        retries_max: rotation.retries_max,
+        retry_backoff: rotation.retry_backoff,
+        halt_failures_min: rotation.halt_failures_min,
+        halt_failures_percent: rotation.halt_failures_percent,
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })
+}
+
+fn now() -> std::time::Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Returns the URL for clients on this host: one that listens everywhere is reached on loopback.
+fn url(address: SocketAddr) -> String {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("https://{address}")
+}
+
+fn tell(dir: &Path, url: &str) {
+    let file = |name: &str| dir.join(name).display().to_string();
+    tracing::info!(
+        url,
+        data_dir = %dir.display(),
+        ca = file(data_dir::CA_FILE),
+        token_file = file(data_dir::TOKEN_FILE),
+        "serving"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_listens_everywhere_is_told_to_clients_on_loopback() {
+        let cases = [
+            ("127.0.0.1:7443", "https://127.0.0.1:7443"),
+            ("0.0.0.0:7443", "https://127.0.0.1:7443"),
+            ("[::]:1", "https://[::1]:1"),
+            ("192.0.2.1:7443", "https://192.0.2.1:7443"),
+        ];
+        for (address, wanted) in cases {
+            assert_eq!(url(address.parse().unwrap()), wanted);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The rim: the APIs through which other programs see a [`Service`].
+//!
+//! An edge is one function that returns a router over the service. It owns its wire types, and
+//! nothing but `main` imports it: deleting an edge deletes a folder and a line here. Around all of
+//! them lies what every answer needs: the caller's token, and the ids of the request.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+
+use crate::service::Service;
+
+mod answer;
+pub mod arm;
+mod auth;
+mod body;
+mod fault;
+pub mod native;
+mod operation_path;
+mod request_id;
+mod rfc3339;
+
+pub use self::auth::AdminToken;
+
+/// The names that inventories and passwords may use, so that an error can say the nearest one.
+#[derive(Clone, Debug, Default)]
+pub struct KnownNames {
+    /// The agent's platforms.
+    pub platforms: Vec<String>,
+    /// The template's user profiles.
+    pub profiles: Vec<String>,
+}
+
+/// Returns all routes, open to whoever has the administrator's token.
+pub fn routes(service: &Arc<Service>, token: AdminToken, names: KnownNames) -> Router {
+    Router::new()
+        .merge(native::routes(Arc::clone(service), names))
+        .merge(arm::routes(Arc::clone(service)))
+        .layer(from_fn_with_state(token, auth::require))
+        .layer(from_fn(request_id::stamp))
+}

@@ -1,0 +1,103 @@
+//! The Azure Resource Manager surface of a fabric: the paths, bodies and long-running operations of
+//! `Microsoft.ManagedNetworkFabric` 2025-07-15, as its published clients use them.
+//!
+//! Paths compare without case, as everywhere in ARM; that is why the path is parsed here and not by
+//! the router. Everything is read-only but the actions, and no answer ever carries a password.
+
+mod action;
+mod list;
+mod operation;
+mod path;
+mod query;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use protocol::id::{DeviceId, FabricId};
+
+use self::path::Target;
+use self::query::Query;
+use super::answer::{ApiError, json};
+use crate::service::{Service, ServiceError};
+
+/// The API version that is served.
+pub(super) const API_VERSION: &str = "2025-07-15";
+
+/// Returns the routes. They take every path that no other edge has.
+pub(super) fn routes(service: Arc<Service>) -> Router {
+    Router::new().route("/", any(handle_root)).route("/{*path}", any(handle)).with_state(service)
+}
+
+async fn handle_root() -> Response {
+    path::unknown("/").into_response()
+}
+
+async fn handle(
+    State(service): State<Arc<Service>>,
+    Path(path): Path<String>,
+    request: Request,
+) -> Response {
+    match answer(&service, &path, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    path: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let query = Query::read(request.uri())?;
+    let target = path::parse(path)?;
+    target.check_method(request.method())?;
+    match target {
+        Target::List { kind, scope } => list::list(service, kind, &scope, &query, &request),
+        Target::Fabric(id) => show_fabric(service, &id),
+        Target::Device(id) => show_device(service, &id),
+        Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
+        Target::DeviceAction(id, action) => action::on_device(service, id, action, request).await,
+        Target::Operation { subscription, id } => {
+            operation::show(service, &subscription, id, &request)
+        }
+    }
+}
+
+fn show_fabric(service: &Service, id: &FabricId) -> Result<Response, ApiError> {
+    let body = service.read(id, |fabric| wire::fabric(service, fabric));
+    Ok(json(StatusCode::OK, &body?))
+}
+
+fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
+    let fabric = service.find_device(id)?;
+    let body = service.read(&fabric, |fabric| {
+        let (name, device) = fabric.devices.get_key_value(id.name())?;
+        Some(wire::device(service, fabric, name, device))
+    });
+    match body? {
+        Some(body) => Ok(json(StatusCode::OK, &body)),
+        None => Err(ServiceError::NotFound { what: "device", id: id.to_string() }.into()),
+    }
+}
+
+impl Target {
+    fn check_method(&self, method: &Method) -> Result<(), ApiError> {
+        let allowed = match self {
+            Self::FabricAction(..) | Self::DeviceAction(..) => Method::POST,
+            Self::List { .. } | Self::Fabric(_) | Self::Device(_) | Self::Operation { .. } => {
+                Method::GET
+            }
+        };
+        if *method == allowed {
+            return Ok(());
+        }
+        let message = format!("The requested resource does not support http method '{method}'.");
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        Err(error.hint(format!("use {allowed}; fabrics are declared with `keyturn fabric apply`")))
+    }
+}

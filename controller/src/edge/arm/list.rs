@@ -1,0 +1,128 @@
+//! Lists, page by page.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use protocol::id::{DeviceId, FabricId, ResourceGroup};
+use serde::Serialize;
+
+use super::path::{Kind, Scope};
+use super::query::Query;
+use super::{API_VERSION, operation, wire};
+use crate::edge::answer::{ApiError, json};
+use crate::service::Service;
+
+/// Resources on one page. A device with 21 secrets is about 12 KiB, so that a page stays near
+/// 1 MiB.
+const PAGE_MAX: usize = 100;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    value: Vec<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_link: Option<String>,
+}
+
+/// Lists the resources of a kind, in the order of their ids.
+pub(super) fn list(
+    service: &Service,
+    kind: Kind,
+    scope: &Scope,
+    query: &Query,
+    request: &Request,
+) -> Result<Response, ApiError> {
+    match kind {
+        Kind::Fabric => fabrics(service, scope, query, request),
+        Kind::Device => devices(service, scope, query, request),
+    }
+}
+
+fn fabrics(
+    service: &Service,
+    scope: &Scope,
+    query: &Query,
+    request: &Request,
+) -> Result<Response, ApiError> {
+    let ids = service.fabrics().into_iter();
+    let ids = ids.filter(|id| scope.holds(id.subscription(), id.group())).collect();
+    let page = Cut::new(ids, query)?;
+    let next_link = page.next_link(request)?;
+    let mut value = Vec::with_capacity(page.ids.len());
+    for id in &page.ids {
+        let fabric = service.read(id, |fabric| wire::fabric(service, fabric));
+        value.push(fabric?);
+    }
+    Ok(json(StatusCode::OK, &Page { value, next_link }))
+}
+
+fn devices(
+    service: &Service,
+    scope: &Scope,
+    query: &Query,
+    request: &Request,
+) -> Result<Response, ApiError> {
+    let mut ids: Vec<DeviceId> = Vec::new();
+    let in_scope = |id: &FabricId| scope.holds(id.subscription(), id.group());
+    let fabrics: Vec<FabricId> = service.fabrics().into_iter().filter(in_scope).collect();
+    for fabric in &fabrics {
+        let names = service.read(fabric, |fabric| {
+            ids.extend(fabric.devices.keys().map(|name| fabric.device_id(name)));
+        });
+        names?;
+    }
+    let page = Cut::new(ids, query)?;
+    let next_link = page.next_link(request)?;
+    let mut value = Vec::with_capacity(page.ids.len());
+    for id in &page.ids {
+        let fabric = service.find_device(id)?;
+        let device = service.read(&fabric, |fabric| {
+            let (name, device) = fabric.devices.get_key_value(id.name())?;
+            Some(wire::device(service, fabric, name, device))
+        });
+        value.extend(device?);
+    }
+    Ok(json(StatusCode::OK, &Page { value, next_link }))
+}
+
+impl Scope {
+    fn holds(&self, subscription: &str, group: &ResourceGroup) -> bool {
+        let in_group = self.group.as_ref().is_none_or(|wanted| wanted == group);
+        in_group && self.subscription.eq_ignore_ascii_case(subscription)
+    }
+}
+
+/// The ids of one page. The token of the next page is the last id of this one, so that resources
+/// which come or go in between shift nothing.
+struct Cut<Id> {
+    ids: Vec<Id>,
+    more: bool,
+}
+
+impl<Id: Ord + std::str::FromStr + std::fmt::Display> Cut<Id> {
+    fn new(mut ids: Vec<Id>, query: &Query) -> Result<Self, ApiError> {
+        ids.sort();
+        if let Some(token) = &query.skip_token {
+            let last = read_token::<Id>(token).ok_or_else(|| {
+                let message = "The $skipToken is not one that this server gave.";
+                ApiError::new(StatusCode::BAD_REQUEST, "InvalidSkipToken", message)
+            })?;
+            ids.retain(|id| *id > last);
+        }
+        let more = ids.len() > PAGE_MAX;
+        ids.truncate(PAGE_MAX);
+        Ok(Self { ids, more })
+    }
+
+    fn next_link(&self, request: &Request) -> Result<Option<String>, ApiError> {
+        let Some(last) = self.ids.last().filter(|_last| self.more) else { return Ok(None) };
+        let token = hex::encode(last.to_string());
+        let path = request.uri().path();
+        let link = format!("{path}?api-version={API_VERSION}&$skipToken={token}");
+        operation::absolute(request, &link).map(Some)
+    }
+}
+
+fn read_token<Id: std::str::FromStr>(token: &str) -> Option<Id> {
+    String::from_utf8(hex::decode(token).ok()?).ok()?.parse().ok()
+}

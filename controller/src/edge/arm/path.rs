@@ -1,0 +1,283 @@
+//! What a path means.
+
+use axum::http::StatusCode;
+use protocol::id::{DeviceId, FabricId, IdError, OperationId, PROVIDER, ResourceGroup};
+
+use super::API_VERSION;
+use crate::edge::answer::ApiError;
+
+/// What a request is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// All resources of a kind in a subscription or a resource group.
+    List {
+        /// The kind.
+        kind: Kind,
+        /// Where.
+        scope: Scope,
+    },
+    /// One fabric.
+    Fabric(FabricId),
+    /// One device.
+    Device(DeviceId),
+    /// Something to be done to a fabric.
+    FabricAction(FabricId, FabricAction),
+    /// Something to be done to a device.
+    DeviceAction(DeviceId, DeviceAction),
+    /// A long-running operation.
+    Operation {
+        /// The subscription in the path.
+        subscription: String,
+        /// The operation.
+        id: OperationId,
+    },
+}
+
+/// The kinds of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `networkFabrics`
+    Fabric,
+    /// `networkDevices`
+    Device,
+}
+
+/// Where a list looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// The subscription.
+    pub(super) subscription: String,
+    /// The resource group; `None` for the whole subscription.
+    pub(super) group: Option<ResourceGroup>,
+}
+
+/// The actions on a fabric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FabricAction {
+    /// `rotatePasswords`
+    Rotate,
+    /// `resyncPasswords`
+    Resync,
+    /// `lockFabric`
+    Lock,
+}
+
+/// The actions on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeviceAction {
+    /// `resyncPasswords`
+    Resync,
+    /// `updateAdministrativeState`
+    UpdateAdministrativeState,
+}
+
+const FABRIC_ACTIONS: &[(&str, FabricAction)] = &[
+    ("rotatePasswords", FabricAction::Rotate),
+    ("resyncPasswords", FabricAction::Resync),
+    ("lockFabric", FabricAction::Lock),
+];
+
+const DEVICE_ACTIONS: &[(&str, DeviceAction)] = &[
+    ("resyncPasswords", DeviceAction::Resync),
+    ("updateAdministrativeState", DeviceAction::UpdateAdministrativeState),
+];
+
+/// Parses a path, decoded and without its first slash. Compares without case; names keep the case
+/// that they have in the path.
+pub(super) fn parse(path: &str) -> Result<Target, ApiError> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let segments: Vec<&str> = path.split('/').collect();
+    let is = |given: &str, wanted: &str| given.eq_ignore_ascii_case(wanted);
+    match segments.as_slice() {
+        [first, subscription, groups, group, providers, provider, rest @ ..]
+            if is(first, "subscriptions")
+                && is(groups, "resourceGroups")
+                && is(providers, "providers") =>
+        {
+            namespace(provider)?;
+            in_group(&subscription_id(subscription)?, group, rest)
+        }
+        [first, subscription, providers, provider, rest @ ..]
+            if is(first, "subscriptions") && is(providers, "providers") =>
+        {
+            namespace(provider)?;
+            in_subscription(subscription_id(subscription)?, rest)
+        }
+        _ => Err(unknown(&format!("/{path}"))),
+    }
+}
+
+/// Says that nothing is served under a path.
+pub(super) fn unknown(path: &str) -> ApiError {
+    let path: String = path.chars().filter(|c| !c.is_control()).take(300).collect();
+    let message = format!("The resource '{path}' was not found.");
+    ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
+}
+
+fn in_group(subscription: &str, group: &str, rest: &[&str]) -> Result<Target, ApiError> {
+    let (kind, rest) = kind(rest)?;
+    let id_error = |error: IdError| invalid_name(&error);
+    match rest {
+        [] => {
+            let group = Some(ResourceGroup::new(group).map_err(id_error)?);
+            let scope = Scope { subscription: subscription.to_owned(), group };
+            Ok(Target::List { kind, scope })
+        }
+        [name, rest @ ..] if rest.len() < 2 => match kind {
+            Kind::Fabric => {
+                let id = FabricId::new(subscription, group, name).map_err(id_error)?;
+                let Some(given) = rest.first() else { return Ok(Target::Fabric(id)) };
+                Ok(Target::FabricAction(id, action(FabricId::KIND, given, FABRIC_ACTIONS)?))
+            }
+            Kind::Device => {
+                let id = DeviceId::new(subscription, group, name).map_err(id_error)?;
+                let Some(given) = rest.first() else { return Ok(Target::Device(id)) };
+                Ok(Target::DeviceAction(id, action(DeviceId::KIND, given, DEVICE_ACTIONS)?))
+            }
+        },
+        longer => Err(no_type(&longer.join("/"))),
+    }
+}
+
+fn in_subscription(subscription: String, rest: &[&str]) -> Result<Target, ApiError> {
+    if let [locations, _location, statuses, name] = rest
+        && locations.eq_ignore_ascii_case("locations")
+        && statuses.eq_ignore_ascii_case("operationStatuses")
+    {
+        let id = name.parse().map_err(|_error| no_operation(name))?;
+        return Ok(Target::Operation { subscription, id });
+    }
+    match kind(rest)? {
+        (kind, []) => Ok(Target::List { kind, scope: Scope { subscription, group: None } }),
+        (_kind, longer) => Err(no_type(&longer.join("/"))),
+    }
+}
+
+/// Says that there is no such operation, or none in that subscription.
+pub(super) fn no_operation(name: &str) -> ApiError {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    let message = format!("The operation '{name}' was not found.");
+    ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
+        .hint("`keyturn operation list` shows the operations")
+}
+
+fn kind<'p>(rest: &'p [&'p str]) -> Result<(Kind, &'p [&'p str]), ApiError> {
+    let Some((given, rest)) = rest.split_first() else { return Err(no_type("")) };
+    if given.eq_ignore_ascii_case(FabricId::KIND) {
+        Ok((Kind::Fabric, rest))
+    } else if given.eq_ignore_ascii_case(DeviceId::KIND) {
+        Ok((Kind::Device, rest))
+    } else {
+        Err(no_type(given))
+    }
+}
+
+fn action<T: Copy>(kind: &str, given: &str, known: &[(&str, T)]) -> Result<T, ApiError> {
+    let found = known.iter().find(|(name, _action)| name.eq_ignore_ascii_case(given));
+    found.map(|(_name, action)| *action).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _action)| *name).collect();
+        no_type(&format!("{kind}/{given}")).hint(format!("use one of {}", names.join(", ")))
+    })
+}
+
+fn namespace(given: &str) -> Result<(), ApiError> {
+    if given.eq_ignore_ascii_case(PROVIDER) {
+        return Ok(());
+    }
+    let given: String = given.chars().filter(|c| !c.is_control()).take(100).collect();
+    let message = format!("The resource namespace '{given}' is invalid.");
+    let error = ApiError::new(StatusCode::NOT_FOUND, "InvalidResourceNamespace", message);
+    Err(error.hint(format!("use {PROVIDER}")))
+}
+
+fn no_type(given: &str) -> ApiError {
+    let given: String = given.chars().filter(|c| !c.is_control()).take(200).collect();
+    let message = format!(
+        "The resource type '{given}' could not be found in the namespace '{PROVIDER}' for api \
+         version '{API_VERSION}'. The supported api-versions are '{API_VERSION}'."
+    );
+    ApiError::new(StatusCode::NOT_FOUND, "InvalidResourceType", message)
+}
+
+fn subscription_id(given: &str) -> Result<String, ApiError> {
+    if given.len() == 36 && uuid::Uuid::try_parse(given).is_ok() {
+        return Ok(given.to_owned());
+    }
+    let given: String = given.chars().filter(|c| !c.is_control()).take(100).collect();
+    let message = format!(
+        "The provided subscription identifier '{given}' is malformed or invalid: expected \
+         xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx."
+    );
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "InvalidSubscriptionId", message))
+}
+
+fn invalid_name(error: &IdError) -> ApiError {
+    let message = format!("The request path is invalid: failed to {error}.");
+    ApiError::new(StatusCode::BAD_REQUEST, "InvalidResourceName", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: &str = "subscriptions/00000000-0000-0000-0000-000000000001";
+    const B: &str = "subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/Lab/\
+                     providers/Microsoft.ManagedNetworkFabric";
+
+    fn name(path: &str) -> String {
+        match parse(path) {
+            Ok(target) => format!("{target:?}"),
+            Err(error) => format!("{error:?}").split('"').nth(1).unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_mean_the_same_in_any_case_and_with_a_slash_at_the_end() {
+        let cases = [
+            (format!("{B}/networkFabrics"), "List { kind: Fabric"),
+            (format!("{B}/networkFabrics/East"), "Fabric(East)"),
+            (format!("{B}/networkFabrics/East/rotatePasswords"), "FabricAction(East, Rotate)"),
+            (format!("{B}/networkFabrics/East/lockFabric"), "FabricAction(East, Lock)"),
+            (format!("{B}/networkDevices/ce-01"), "Device(ce-01)"),
+            (format!("{B}/networkDevices/ce-01/resyncPasswords"), "DeviceAction(ce-01, Resync)"),
+            (format!("{S}/providers/Microsoft.ManagedNetworkFabric/networkDevices"), "List {"),
+        ];
+        for (path, wanted) in cases {
+            for path in [path.clone(), path.to_uppercase(), format!("{path}/")] {
+                let got = name(&path);
+                assert!(got.to_lowercase().starts_with(&wanted.to_lowercase()), "{path}: {got}");
+            }
+        }
+    }
+
+    #[test]
+    fn paths_that_mean_nothing_are_told_apart() {
+        let cases = [
+            ("favicon.ico".to_owned(), "ResourceNotFound"),
+            (S.to_owned(), "ResourceNotFound"),
+            (B.to_owned(), "InvalidResourceType"),
+            (format!("{B}/networkRacks"), "InvalidResourceType"),
+            (format!("{B}/networkFabrics/East/explode"), "InvalidResourceType"),
+            (format!("{B}/networkFabrics/East/lockFabric/more"), "InvalidResourceType"),
+            (format!("{B}/networkFabrics/a b"), "InvalidResourceName"),
+            (
+                format!("{S}/providers/Microsoft.Compute/virtualMachines"),
+                "InvalidResourceNamespace",
+            ),
+            (
+                "subscriptions/x/providers/Microsoft.ManagedNetworkFabric/networkFabrics"
+                    .to_owned(),
+                "InvalidSubscriptionId",
+            ),
+            (
+                format!(
+                    "{S}/providers/Microsoft.ManagedNetworkFabric/locations/x/operationStatuses/1"
+                ),
+                "ResourceNotFound",
+            ),
+        ];
+        for (path, wanted) in cases {
+            assert_eq!(name(&path), wanted, "{path}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The bodies of the API, converted from what is known of a fabric.
+
+mod device;
+mod fabric;
+mod operation;
+mod secret;
+
+pub(super) use self::device::device;
+pub(super) use self::fabric::fabric;
+pub(super) use self::operation::{OperationStatus, operation};

@@ -1,0 +1,88 @@
+//! `NetworkDevice`.
+
+use std::net::IpAddr;
+
+use protocol::id::ResourceName;
+use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, ProvisioningState};
+use serde::Serialize;
+
+use super::fabric::LastOperation;
+use super::secret::{self, SecretRotationStatus};
+use crate::model::{Device, Fabric, Outcome};
+use crate::service::Service;
+
+/// A device.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::edge::arm) struct NetworkDevice {
+    id: String,
+    name: String,
+    r#type: &'static str,
+    location: String,
+    tags: Tags,
+    properties: Properties,
+}
+
+/// Nothing here sets tags.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Tags {}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    host_name: String,
+    serial_number: String,
+    network_device_role: DeviceRole,
+    network_fabric_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_ipv4_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_ipv6_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_operation: Option<LastOperation>,
+    configuration_state: ConfigurationState,
+    provisioning_state: ProvisioningState,
+    administrative_state: AdministrativeState,
+    secret_rotation_status: Vec<SecretRotationStatus>,
+}
+
+/// Converts a device of a fabric.
+pub(in crate::edge::arm) fn device(
+    service: &Service,
+    fabric: &Fabric,
+    name: &ResourceName,
+    device: &Device,
+) -> NetworkDevice {
+    let address = device.spec.ssh.as_ref().map(|ssh| ssh.address.as_str());
+    let ip: Option<IpAddr> = address.and_then(|address| address.parse().ok());
+    NetworkDevice {
+        id: fabric.device_id(name).to_string(),
+        name: name.to_string(),
+        r#type: "microsoft.managednetworkfabric/networkdevices",
+        location: fabric.spec.location.clone(),
+        tags: Tags {},
+        properties: Properties {
+            host_name: name.to_string(),
+            serial_number: device.spec.serial_number.clone(),
+            network_device_role: device.spec.role,
+            network_fabric_id: fabric.id.to_string(),
+            management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
+            management_ipv6_address: ip.filter(IpAddr::is_ipv6).map(|ip| ip.to_string()),
+            last_operation: device.last_outcome.as_ref().map(LastOperation::of_device),
+            configuration_state: device.configuration_state,
+            provisioning_state: ProvisioningState::Succeeded,
+            administrative_state: device.administrative_state,
+            secret_rotation_status: secret::all(service, fabric, device),
+        },
+    }
+}
+
+impl LastOperation {
+    fn of_device(outcome: &Outcome) -> Self {
+        let details = match outcome {
+            Outcome::Succeeded => "Succeeded".to_owned(),
+            Outcome::Failed(failure) => format!("{}: {}", failure.code, failure.message),
+        };
+        Self { details }
+    }
+}

@@ -1,0 +1,57 @@
+//! Keyturn's own routes, for what the ARM surface has no words for: declaring fabrics, plans, the
+//! summary of a rotation, progress per device, and revealing a password. The command line uses
+//! them; they live under `/keyturn/v1`.
+
+mod apply;
+mod fabric;
+mod operation;
+mod reveal;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::KnownNames;
+use super::answer::ApiError;
+use crate::service::Service;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct Native {
+    service: Arc<Service>,
+    names: Arc<KnownNames>,
+}
+
+/// Returns the routes.
+pub(super) fn routes(service: Arc<Service>, names: KnownNames) -> Router {
+    Router::new()
+        .route("/keyturn/v1/fabrics", get(fabric::list))
+        .route("/keyturn/v1/fabrics:apply", post(apply::apply))
+        .route("/keyturn/v1/fabrics/{*path}", get(fabric::look))
+        .route("/keyturn/v1/operations", get(operation::list))
+        .route("/keyturn/v1/operations/{id}", get(operation::show))
+        .route("/keyturn/v1/secrets:reveal", post(reveal::reveal))
+        .method_not_allowed_fallback(other_method)
+        .with_state(Native { service, names: Arc::new(names) })
+}
+
+async fn other_method(method: Method, uri: Uri) -> Response {
+    let message = format!("'{}' does not support http method '{method}'.", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).into_response()
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidQuery", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidPath", rejection.body_text())
+    }
+}

@@ -1,0 +1,178 @@
+//! What there is, what would be done, and how the last rotation went.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use protocol::id::{FabricId, ResourceName};
+use protocol::status::SynchronizationStatus;
+use serde::{Deserialize, Serialize};
+
+use super::Native;
+use crate::edge::answer::{ApiError, json};
+use crate::edge::rfc3339;
+use crate::model::{Device, Fabric, OperationKind, OperationState, Skipped};
+use crate::plan::{self, Plan};
+
+/// All fabrics, with as much of them as is needed to find a device by its name.
+#[derive(Serialize)]
+struct Fabrics {
+    value: Vec<Known>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Known {
+    id: String,
+    name: String,
+    devices: Vec<String>,
+}
+
+/// Lists the fabrics and the names of their devices.
+pub(super) async fn list(State(native): State<Native>) -> Result<Response, ApiError> {
+    let known = |fabric: &Fabric| Known {
+        id: fabric.id.to_string(),
+        name: fabric.id.name().to_string(),
+        devices: fabric.devices.keys().map(ResourceName::to_string).collect(),
+    };
+    let ids = native.service.fabrics();
+    let value = ids.iter().map(|id| native.service.read(id, known)).collect::<Result<_, _>>()?;
+    Ok(json(StatusCode::OK, &Fabrics { value }))
+}
+
+/// What to plan.
+#[derive(Default, Deserialize)]
+pub(super) struct Wanted {
+    request: Option<String>,
+    device: Option<String>,
+}
+
+/// Answers `<fabric's id>/plan` and `<fabric's id>/summary`.
+pub(super) async fn look(
+    State(native): State<Native>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let (Path(path), Query(wanted)) = (path?, query?);
+    let (id, view) = path.rsplit_once('/').unwrap_or((&path, ""));
+    let id: FabricId = format!("/{id}").parse().map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
+    })?;
+    match view {
+        "plan" => {
+            let plan = native.service.plan(&id, &wanted.request()?)?;
+            Ok(json(StatusCode::OK, &PlanBody::from(plan)))
+        }
+        "summary" => {
+            let summary = native.service.read(&id, Summary::of)?;
+            Ok(json(StatusCode::OK, &summary))
+        }
+        _ => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFound",
+            "A fabric has the views 'plan' and 'summary'.",
+        )),
+    }
+}
+
+impl Wanted {
+    fn request(&self) -> Result<plan::Request, ApiError> {
+        let invalid = |message: String| {
+            ApiError::new(StatusCode::BAD_REQUEST, "InvalidQuery", message)
+                .hint("use request=rotate or request=resync, the latter perhaps with device=NAME")
+        };
+        match (self.request.as_deref().unwrap_or("rotate"), &self.device) {
+            ("rotate", None) => Ok(plan::Request::Rotate),
+            ("resync", None) => Ok(plan::Request::Resync),
+            ("resync", Some(device)) => match ResourceName::new(device) {
+                Ok(device) => Ok(plan::Request::ResyncDevice(device)),
+                Err(error) => Err(invalid(format!("Failed to {error}."))),
+            },
+            _ => Err(invalid("There is no such request to be planned.".to_owned())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanBody {
+    password_set: u32,
+    makes_password_set: bool,
+    changes_devices: bool,
+    waves: Vec<Vec<String>>,
+    skipped: Vec<SkippedBody>,
+}
+
+#[derive(Serialize)]
+struct SkippedBody {
+    device: String,
+    code: String,
+    message: String,
+}
+
+impl From<Plan> for PlanBody {
+    fn from(plan: Plan) -> Self {
+        let wave = |wave: Vec<ResourceName>| wave.iter().map(ResourceName::to_string).collect();
+        Self {
+            password_set: plan.set.0,
+            makes_password_set: plan.makes_set,
+            changes_devices: plan.changes_devices,
+            waves: plan.waves().into_iter().map(wave).collect(),
+            skipped: plan.skipped.into_iter().map(SkippedBody::from).collect(),
+        }
+    }
+}
+
+impl From<Skipped> for SkippedBody {
+    fn from(skipped: Skipped) -> Self {
+        let Skipped { device, code, message } = skipped;
+        Self { device: device.to_string(), code, message }
+    }
+}
+
+/// How the fabric stands after its last rotation, in the documents' words.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    /// When the last rotation ended, or began if it is still running.
+    last_rotation_time: Option<String>,
+    state: &'static str,
+    total_devices: usize,
+    succeeded_device_ids: Vec<String>,
+    failed_device_ids: Vec<String>,
+    unique_password_set_count: usize,
+}
+
+impl Summary {
+    /// A device has succeeded if all its secrets are proven on the newest set, whether the rotation
+    /// or a resync brought it there.
+    fn of(fabric: &Fabric) -> Self {
+        let in_sync =
+            |device: &Device| device.synchronization_status() == SynchronizationStatus::InSync;
+        let ids = |wanted: bool| -> Vec<String> {
+            let devices = fabric.devices.iter();
+            let chosen = devices.filter(|(_name, device)| in_sync(device) == wanted);
+            chosen.map(|(name, _device)| fabric.device_id(name).to_string()).collect()
+        };
+        let (succeeded, failed) = (ids(true), ids(false));
+        let rotations = fabric.operations.iter().rev();
+        let mut rotations = rotations.filter(|o| o.kind == OperationKind::Rotate);
+        let last = rotations.next().map(|operation| operation.ended.unwrap_or(operation.started));
+        let is_running = |operation: &crate::model::Operation| {
+            operation.state == OperationState::Running && operation.kind.is_maintenance()
+        };
+        Self {
+            last_rotation_time: last.map(rfc3339::text),
+            state: match (failed.is_empty(), succeeded.is_empty()) {
+                _ if fabric.running_operation().is_some_and(is_running) => "Updating",
+                (true, _) => "Succeeded",
+                (false, false) => "PartialSuccess",
+                (false, true) => "Failed",
+            },
+            total_devices: fabric.devices.len(),
+            succeeded_device_ids: succeeded,
+            failed_device_ids: failed,
+            unique_password_set_count: fabric.active_sets().len(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Revealing a password: the one answer of all edges that carries one.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::response::Response;
+use protocol::id::DeviceId;
+use protocol::status::SynchronizationStatus;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::Native;
+use crate::edge::answer::{ApiError, raw};
+use crate::edge::{body, rfc3339};
+use crate::model::Evidence;
+use crate::service::{ArchiveReference, Candidate, Revealed};
+
+/// Room for one candidate in the answer, in bytes: value, version and evidence.
+const CANDIDATE_BYTES: usize = 2048;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Wanted {
+    device_id: String,
+    user: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RevealedBody<'a> {
+    device: String,
+    user: &'a str,
+    value: &'a str,
+    secret_archive_reference: Reference<'a>,
+    synchronization_status: SynchronizationStatus,
+    /// When the value last proved to open the device.
+    last_proven: Option<String>,
+    /// How it proved that.
+    evidence: Option<&'static str>,
+    candidates: Vec<CandidateBody<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reference<'a> {
+    key_vault_uri: &'a str,
+    key_vault_id: &'a str,
+    secret_name: &'a str,
+    secret_version: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CandidateBody<'a> {
+    value: &'a str,
+    secret_version: String,
+    password_set: u32,
+    evidence: &'a str,
+}
+
+/// Reveals what opens a device as one user now.
+pub(super) async fn reveal(
+    State(native): State<Native>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let wanted: Wanted = body::parse(&bytes)?;
+    let device: DeviceId = wanted.device_id.parse().map_err(|error| {
+        let message = format!("Failed to {error}.");
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).target("deviceId")
+    })?;
+    let revealed = native.service.reveal(&device, &wanted.user).await?;
+    tracing::info!(device = %device.name(), profile = %revealed.profile, "a password was revealed");
+    answer(&revealed)
+}
+
+fn answer(revealed: &Revealed) -> Result<Response, ApiError> {
+    // Large enough that it never grows, which would leave copies behind; overwritten when sent.
+    let room = CANDIDATE_BYTES * (revealed.candidates.len() + 2);
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *text, &RevealedBody::from(revealed)).map_err(|_error| {
+        let message = "The password could not be written as JSON.";
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+    })?;
+    let mut response = raw(StatusCode::OK, Body::from(Bytes::from_owner(text)));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+impl<'a> From<&'a Revealed> for RevealedBody<'a> {
+    fn from(revealed: &'a Revealed) -> Self {
+        Self {
+            device: revealed.device.to_string(),
+            user: &revealed.user,
+            value: revealed.value.expose(),
+            secret_archive_reference: Reference::from(&revealed.reference),
+            synchronization_status: revealed.status,
+            last_proven: revealed.last_proven.map(|proof| rfc3339::text(proof.at)),
+            evidence: revealed.last_proven.map(|proof| match proof.evidence {
+                Evidence::Login => "login",
+                Evidence::ReadBack => "read-back",
+            }),
+            candidates: revealed.candidates.iter().map(CandidateBody::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a ArchiveReference> for Reference<'a> {
+    fn from(reference: &'a ArchiveReference) -> Self {
+        Self {
+            key_vault_uri: &reference.key_vault_uri,
+            key_vault_id: &reference.key_vault_id,
+            secret_name: reference.secret_name.as_str(),
+            secret_version: reference.secret_version.to_string(),
+        }
+    }
+}
+
+impl<'a> From<&'a Candidate> for CandidateBody<'a> {
+    fn from(candidate: &'a Candidate) -> Self {
+        Self {
+            value: candidate.value.expose(),
+            secret_version: candidate.version.to_string(),
+            password_set: candidate.set.0,
+            evidence: &candidate.evidence,
+        }
+    }
+}

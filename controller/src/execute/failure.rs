@@ -1,0 +1,172 @@
+//! How an operation that did not succeed on a device is told: the API's stable code and a message
+//! that says what mends it.
+
+use protocol::report::{Reason, Stop};
+
+use super::set::SetError;
+use crate::model::operation::Failure;
+use crate::model::{OperationKind, Outcome};
+
+/// Returns the outcome of a device whose last job stopped for this reason.
+pub(super) fn stopped(kind: OperationKind, stop: &Stop) -> Outcome {
+    let (code, what, mend) = describe(stop.reason);
+    let doing = match kind {
+        OperationKind::Verify => "verify the current passwords",
+        OperationKind::Rotate | OperationKind::Resync => "configure new passwords",
+    };
+    let what = what.replace("{doing}", doing);
+    let detail =
+        if stop.detail.is_empty() { String::new() } else { format!(" ({})", stop.detail) };
+    failed(code, format!("{what}{detail} {mend}"))
+}
+
+/// Returns the outcome of a device with secrets that are not proven although no job stopped.
+pub(super) fn unproven(reason: Option<Reason>) -> Outcome {
+    let reason = reason.unwrap_or(Reason::NotApplied);
+    stopped(OperationKind::Resync, &Stop { reason, detail: String::new() })
+}
+
+/// Returns the outcome of a device that was not begun because too many others had failed.
+pub(super) fn halted(failures: usize, ended: usize) -> Outcome {
+    failed(
+        "OperationHalted",
+        format!(
+            "The operation was halted before this device: {failures} of {ended} devices had \
+             failed. Please address the failures and perform a resync operation."
+        ),
+    )
+}
+
+/// Returns the outcome of a device whose redundancy partner must not be left alone in doubt.
+pub(super) fn partner_in_doubt(partner: &protocol::id::ResourceName) -> Outcome {
+    failed(
+        "RedundancyPartnerInDoubt",
+        format!(
+            "The device was left alone because `{partner}` of its redundancy group could not be \
+             settled in this operation. Please resync `{partner}` first, then this device."
+        ),
+    )
+}
+
+/// Returns the outcome of a device that went out of service while the operation ran.
+pub(super) fn out_of_service() -> Outcome {
+    failed(
+        "DeviceDisabled",
+        "The Network Device is in disabled administrative state. Please perform a resync \
+         operation once it is enabled."
+            .to_owned(),
+    )
+}
+
+/// Returns the outcome of all devices where no password set could be made.
+pub(super) fn no_set(error: &SetError) -> Outcome {
+    let (code, cause) = match error {
+        SetError::Vault { source } => ("VaultUnavailable", source.to_string()),
+        SetError::Policy { source } => ("PasswordPolicyUnsatisfiable", source.to_string()),
+        SetError::Generate { source } => ("GeneratorFailed", source.to_string()),
+        SetError::Name { source } => ("SecretNamesCollide", source.to_string()),
+    };
+    let message = format!("No new passwords were made, no device was changed: failed to {cause}.");
+    failed(code, message)
+}
+
+/// Tells whether a failure may be the change's own fault, so that other devices may share it.
+pub(super) fn speaks_for_others(outcome: &Outcome) -> bool {
+    const DEVICE_ONLY: &[&str] = &[
+        "CouldNotConnect",
+        "HostKeyMismatch",
+        "AuthenticationFailed",
+        "AccountLocked",
+        "LoginBudgetSpent",
+        "PasswordChangedOutside",
+        "UserMissing",
+        "DeviceBusy",
+        "DeviceDisabled",
+        "RedundancyPartnerInDoubt",
+        "OperationHalted",
+    ];
+    match outcome {
+        Outcome::Succeeded => false,
+        Outcome::Failed(failure) => !DEVICE_ONLY.contains(&failure.code.as_str()),
+    }
+}
+
+fn failed(code: &str, message: String) -> Outcome {
+    Outcome::Failed(Failure { code: code.to_owned(), message })
+}
+
+/// Code, what happened, what mends it.
+fn describe(reason: Reason) -> (&'static str, &'static str, &'static str) {
+    const RESYNC: &str = "Please perform a resync operation once this is mended.";
+    match reason {
+        Reason::CouldNotConnect => (
+            "CouldNotConnect",
+            "Could not connect to the device to {doing}.",
+            "Check that it is reachable, then perform a resync operation.",
+        ),
+        Reason::HostKeyMismatch => (
+            "HostKeyMismatch",
+            "The device showed another host key than the pinned one; no password was sent.",
+            "If the device was replaced, apply its new host key; otherwise treat it as an attack.",
+        ),
+        Reason::AuthenticationRefused => (
+            "AuthenticationFailed",
+            "The device refused every known password that the login budget allows.",
+            "Apply the password that it has now, or repair it over its console.",
+        ),
+        Reason::LoginBudgetSpent => (
+            "LoginBudgetSpent",
+            "One more login could lock the account, so that none was made.",
+            "Perform a resync operation once the lockout window is over.",
+        ),
+        Reason::Locked => (
+            "AccountLocked",
+            "The device says that the account is locked.",
+            "Unlock the account or wait until it unlocks, then perform a resync operation.",
+        ),
+        Reason::ForeignChange => (
+            "PasswordChangedOutside",
+            "A password on the device is none that Keyturn knows; it was not overwritten.",
+            "Apply the password that the device has now, then perform a resync operation.",
+        ),
+        Reason::UserMissing => (
+            "UserMissing",
+            "An account of the secrets template does not exist on the device.",
+            "Create the account on the device, then perform a resync operation.",
+        ),
+        Reason::CommandRefused => ("CommandRefused", "The device refused a command.", RESYNC),
+        Reason::NotApplied => {
+            ("NotApplied", "The new passwords are not proven to be on the device.", RESYNC)
+        }
+        Reason::SaveFailed => (
+            "SaveFailed",
+            "The passwords are not proven to be in the startup configuration: after a reboot \
+             older ones may return.",
+            "Check the device's flash, then perform a resync operation.",
+        ),
+        Reason::ConnectionLost => {
+            ("ConnectionLost", "The connection to the device was cut.", RESYNC)
+        }
+        Reason::TimedOut => ("TimedOut", "The device did not answer in time.", RESYNC),
+        Reason::UnexpectedOutput => {
+            ("UnexpectedOutput", "The device's output could not be understood.", RESYNC)
+        }
+        Reason::NotQuiet | Reason::Busy => {
+            ("DeviceBusy", "The device or its line is in use by another session.", RESYNC)
+        }
+        Reason::StaleEpoch => {
+            ("StaleController", "Another controller has taken the fabric over.", RESYNC)
+        }
+        Reason::Repeated => ("Interrupted", "The agent was restarted during the job.", RESYNC),
+        Reason::BadJob => (
+            "InvalidDevice",
+            "The device cannot be driven as it is declared.",
+            "Correct the inventory and apply it, then perform a resync operation.",
+        ),
+        Reason::LedgerFailed => (
+            "AgentDiskFailed",
+            "The agent could not record the attempt durably, so that it made none.",
+            "Free or repair the agent's disk, then perform a resync operation.",
+        ),
+    }
+}

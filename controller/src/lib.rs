@@ -1,0 +1,27 @@
+//! The head of Keyturn: plans, decides and records.
+//!
+//! `service` is the one door. Behind it `plan` decides (pure), `execute` carries out, `journal`
+//! and `store` remember, `vault` keeps the passwords; before it the edges and the command line.
+
+pub mod agents;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod daemon;
+pub mod data_dir;
+pub mod disk;
+pub mod document;
+pub mod duration;
+pub mod edge;
+pub mod error;
+pub mod execute;
+pub mod generate;
+pub mod inventory;
+pub mod journal;
+pub mod model;
+pub mod naming;
+pub mod plan;
+pub mod service;
+pub mod store;
+pub mod template;
+pub mod vault;

@@ -1,0 +1,305 @@
+//! What is known of a fabric: the fold of its journal. Pure: no clock, no I/O, no passwords.
+//!
+//! [`Fabric::apply`] is the only way in which a fabric changes. It takes events that were decided
+//! before and never fails: a decision that could be refused is refused before its event is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::credential::{Credential, Phase};
+use protocol::id::{
+    DeviceId, Epoch, FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion,
+};
+use protocol::report::Reason;
+use protocol::status::{
+    AdministrativeState, ConfigurationState, ProvisioningState, SynchronizationStatus,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::{DeviceSpec, FabricSpec};
+use crate::naming::SecretName;
+
+pub mod event;
+pub mod operation;
+
+pub use self::event::Event;
+pub use self::operation::{Operation, OperationKind, OperationState, Outcome, Skipped};
+
+/// Operations that are kept in the fabric's state; older ones are forgotten, oldest first. At ten
+/// a day this is three months, far over the 24 hours that clients may resume within.
+pub const OPERATIONS_MAX: usize = 1000;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// A fabric and all that is known of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fabric {
+    /// The fabric's ARM id.
+    pub id: FabricId,
+    /// What the inventory says of the fabric.
+    pub spec: FabricSpec,
+    /// The devices by name.
+    pub devices: BTreeMap<ResourceName, Device>,
+    /// All password sets that were ever made or adopted.
+    pub sets: BTreeMap<PasswordSet, SetRecord>,
+    /// The fence: raised by every controller that takes the fabric over.
+    pub epoch: Epoch,
+    /// Whether an administrator has locked the fabric.
+    pub administrative_lock: bool,
+    /// Whether a commit of the fabric's configuration is in progress.
+    pub commit_in_progress: bool,
+    /// How far an upgrade of the fabric is.
+    pub upgrade: Upgrade,
+    /// How far the fabric itself has got.
+    pub provisioning_state: ProvisioningState,
+    /// How far the fabric's configuration has got, as long as no commit is in progress.
+    pub configuration_state: ConfigurationState,
+    /// The operations, oldest first.
+    pub operations: Vec<Operation>,
+    /// When the fabric was first and last written.
+    pub created: Timestamp,
+    /// When the fabric was last written by an operator.
+    pub modified: Timestamp,
+}
+
+/// How far an upgrade is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Upgrade {
+    /// None, or completed.
+    #[default]
+    None,
+    /// Running.
+    Running,
+    /// Failed and not resolved.
+    Failed,
+}
+
+/// A device and its secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Device {
+    /// What the inventory says of the device.
+    pub spec: DeviceSpec,
+    /// Whether it is in service.
+    pub administrative_state: AdministrativeState,
+    /// [`ConfigurationState::DeferredControl`] after a failed rotation.
+    pub configuration_state: ConfigurationState,
+    /// The secrets by user profile.
+    pub secrets: BTreeMap<ProfileName, Secret>,
+    /// How the last operation ended here.
+    pub last_outcome: Option<Outcome>,
+}
+
+/// One profile's password on one device.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Secret {
+    /// The account's name on the device.
+    pub user: String,
+    /// The kind of secret, as the API spells it.
+    pub secret_type: String,
+    /// Whether the account may change and read the others' secrets.
+    pub privileged: bool,
+    /// The secret's name in the vault.
+    pub name: SecretName,
+    /// The state machine's record.
+    pub credential: Credential,
+    /// The last proof of what the device holds.
+    pub proof: Option<Proof>,
+    /// When a login that may have been refused was last counted.
+    pub last_attempt: Option<Timestamp>,
+    /// When the device first proved the version that it holds.
+    pub last_rotation: Option<Timestamp>,
+}
+
+/// How and when a version was proven on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The version.
+    pub set: PasswordSet,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub evidence: Evidence,
+}
+
+/// The kinds of proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The stored hashes of both configurations, read in a freshly opened session.
+    ReadBack,
+    /// A fresh login as this account, and both stored hashes.
+    Login,
+}
+
+/// One password set: which version of each secret belongs to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SetRecord {
+    /// The operation that made or adopted it.
+    pub operation: OperationId,
+    /// Where its passwords come from.
+    pub origin: Origin,
+    /// Versions of the secrets that all devices share, by profile.
+    pub shared: BTreeMap<ProfileName, SecretVersion>,
+    /// Versions that belong to one device alone, by device and profile.
+    pub own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>,
+}
+
+/// Where a set's passwords come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// An operator told them.
+    Adopted,
+    /// A rotation made them.
+    Rotated,
+}
+
+impl Fabric {
+    /// Makes a fabric that has just been declared.
+    #[must_use]
+    pub fn new(id: FabricId, spec: FabricSpec, at: Timestamp) -> Self {
+        Self {
+            id,
+            spec,
+            devices: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            epoch: Epoch::default(),
+            administrative_lock: false,
+            commit_in_progress: false,
+            upgrade: Upgrade::None,
+            provisioning_state: ProvisioningState::Succeeded,
+            configuration_state: ConfigurationState::Provisioned,
+            operations: Vec::new(),
+            created: at,
+            modified: at,
+        }
+    }
+
+    /// Returns the ARM id of one of the fabric's devices.
+    #[must_use]
+    pub fn device_id(&self, device: &ResourceName) -> DeviceId {
+        self.id.device(device)
+    }
+
+    /// Returns the newest password set that a rotation or adoption made.
+    #[must_use]
+    pub fn newest_set(&self) -> Option<PasswordSet> {
+        self.sets.keys().next_back().copied()
+    }
+
+    /// Returns the newest password set that a rotation made: what a resync brings. `None` before
+    /// the first rotation.
+    #[must_use]
+    pub fn wanted_set(&self) -> Option<PasswordSet> {
+        let mut newest_first = self.sets.iter().rev();
+        let rotated = newest_first.find(|(_set, record)| record.origin == Origin::Rotated);
+        rotated.map(|(set, _record)| *set)
+    }
+
+    /// Returns the vault's version of a secret in a set.
+    #[must_use]
+    pub fn version(
+        &self,
+        device: &ResourceName,
+        profile: &ProfileName,
+        set: PasswordSet,
+    ) -> Option<&SecretVersion> {
+        let record = self.sets.get(&set)?;
+        let own = record.own.get(device).and_then(|profiles| profiles.get(profile));
+        own.or_else(|| record.shared.get(profile))
+    }
+
+    /// Returns the password sets that devices use or may use, oldest first.
+    #[must_use]
+    pub fn active_sets(&self) -> BTreeSet<PasswordSet> {
+        let credentials = self.devices.values().flat_map(Device::credentials);
+        credentials.flat_map(Credential::in_use).collect()
+    }
+
+    /// Returns an operation by its id.
+    #[must_use]
+    pub fn operation(&self, id: OperationId) -> Option<&Operation> {
+        self.operations.iter().rev().find(|operation| operation.id == id)
+    }
+
+    /// Returns the operation that is running, if any. There is at most one.
+    #[must_use]
+    pub fn running_operation(&self) -> Option<&Operation> {
+        self.operations.iter().rev().find(|operation| operation.state == OperationState::Running)
+    }
+
+    /// Returns the administrative state as the API shows it.
+    #[must_use]
+    pub fn administrative_state(&self) -> AdministrativeState {
+        let maintained = |operation: &Operation| operation.kind.is_maintenance();
+        if self.running_operation().is_some_and(maintained) || self.upgrade == Upgrade::Running {
+            return AdministrativeState::UnderMaintenance;
+        }
+        let enabled =
+            |device: &Device| device.administrative_state == AdministrativeState::Enabled;
+        if self.devices.values().all(enabled) {
+            AdministrativeState::Enabled
+        } else {
+            AdministrativeState::EnabledDegraded
+        }
+    }
+
+    /// Returns the configuration state as the API shows it.
+    #[must_use]
+    pub fn configuration_state(&self) -> ConfigurationState {
+        if self.commit_in_progress {
+            ConfigurationState::Accepted
+        } else {
+            self.configuration_state
+        }
+    }
+
+    /// Takes one event of the journal.
+    pub fn apply(&mut self, event: &Event) {
+        event::apply(self, event);
+    }
+}
+
+impl Device {
+    /// Returns the records of all secrets.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.secrets.values().map(|secret| &secret.credential)
+    }
+
+    /// Returns the worst status of all secrets: `InSync` only if all are.
+    #[must_use]
+    pub fn synchronization_status(&self) -> SynchronizationStatus {
+        let worst = self.credentials().map(Credential::status).max();
+        worst.unwrap_or(SynchronizationStatus::OutOfSync)
+    }
+
+    /// Tells whether any secret of the device is in doubt.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.credentials().any(Credential::is_in_doubt)
+    }
+
+    /// Tells whether every secret is proven on `set`.
+    #[must_use]
+    pub fn is_on(&self, set: PasswordSet) -> bool {
+        self.credentials().all(|credential| {
+            credential.phase == Phase::Settled && credential.current == Some(set)
+        })
+    }
+
+    /// Returns the first reason why a secret is not what is wanted.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.credentials()
+            .filter(|credential| credential.status() != SynchronizationStatus::InSync)
+            .find_map(|credential| credential.reason)
+    }
+}

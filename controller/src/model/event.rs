@@ -1,0 +1,253 @@
+//! The journal's events: what was decided or proven, never what is wished, never a password.
+
+use std::collections::BTreeMap;
+
+use protocol::credential::{Credential, Label, Phase};
+use protocol::id::{Epoch, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
+use protocol::status::{AdministrativeState, ConfigurationState};
+use serde::{Deserialize, Serialize};
+
+use super::operation::{Operation, OperationKind, OperationState, Outcome};
+use super::{Device, Evidence, Fabric, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade};
+use crate::inventory::{DeviceSpec, FabricSpec};
+use crate::naming::SecretName;
+
+/// One thing that happened to a fabric.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// An operator has declared the fabric anew.
+    FabricDeclared {
+        /// What the inventory says.
+        spec: FabricSpec,
+        /// When.
+        at: Timestamp,
+    },
+    /// An operator has declared a device anew; secrets that it had are kept.
+    DeviceDeclared {
+        /// What the inventory says.
+        spec: DeviceSpec,
+        /// The secrets that the template gives it.
+        secrets: Vec<SecretSpec>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The values of a password set are durable in the vault.
+    SetStored {
+        /// The set.
+        set: PasswordSet,
+        /// The operation that made or adopted it.
+        operation: OperationId,
+        /// Where its passwords come from.
+        origin: Origin,
+        /// Versions that all devices share.
+        shared: BTreeMap<ProfileName, SecretVersion>,
+        /// Versions of one device alone.
+        own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>,
+    },
+    /// Secrets of one device, which are all in the same state, have moved.
+    Moved {
+        /// The device.
+        device: ResourceName,
+        /// The profiles.
+        profiles: Vec<ProfileName>,
+        /// Their record now.
+        credential: Credential,
+        /// The evidence, if the record rests on a new one.
+        evidence: Option<Evidence>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A device goes into or out of service.
+    AdministrativeStateSet {
+        /// The device.
+        device: ResourceName,
+        /// The state.
+        state: AdministrativeState,
+    },
+    /// An administrator has locked or unlocked the fabric.
+    LockSet {
+        /// Whether it is locked.
+        locked: bool,
+    },
+    /// A commit of the fabric's configuration has begun or ended.
+    CommitSet {
+        /// Whether it is in progress.
+        in_progress: bool,
+    },
+    /// An upgrade has begun, ended or failed.
+    UpgradeSet {
+        /// How far it is.
+        upgrade: Upgrade,
+    },
+    /// A controller has taken the fabric over.
+    EpochRaised {
+        /// The new fence.
+        epoch: Epoch,
+    },
+    /// An operation was admitted.
+    OperationStarted {
+        /// The operation.
+        operation: Box<Operation>,
+    },
+    /// An operation has ended on one device.
+    DeviceEnded {
+        /// The operation.
+        operation: OperationId,
+        /// The device.
+        device: ResourceName,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An operation has ended.
+    OperationEnded {
+        /// The operation.
+        operation: OperationId,
+        /// Succeeded or failed.
+        state: OperationState,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A secret as the template gives it to a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SecretSpec {
+    /// The user profile.
+    pub profile: ProfileName,
+    /// The account's name on the device.
+    pub user: String,
+    /// The kind of secret.
+    pub secret_type: String,
+    /// Whether the account may change and read the others' secrets.
+    pub privileged: bool,
+    /// The secret's name in the vault.
+    pub name: SecretName,
+    /// The set that holds the password that the operator told us.
+    pub adopted: PasswordSet,
+}
+
+pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
+    match event {
+        Event::FabricDeclared { spec, at } => {
+            fabric.spec = spec.clone();
+            fabric.modified = *at;
+        }
+        Event::DeviceDeclared { spec, secrets, at } => declare(fabric, spec, secrets, *at),
+        Event::SetStored { set, operation, origin, shared, own } => {
+            let (shared, own) = (shared.clone(), own.clone());
+            let record = SetRecord { operation: *operation, origin: *origin, shared, own };
+            fabric.sets.insert(*set, record);
+        }
+        Event::Moved { device, profiles, credential, evidence, at } => {
+            if let Some(device) = fabric.devices.get_mut(device) {
+                for profile in profiles {
+                    if let Some(secret) = device.secrets.get_mut(profile) {
+                        moved(secret, credential, *evidence, *at);
+                    }
+                }
+            }
+        }
+        Event::AdministrativeStateSet { device, state } => {
+            if let Some(device) = fabric.devices.get_mut(device) {
+                device.administrative_state = *state;
+            }
+        }
+        Event::LockSet { locked } => fabric.administrative_lock = *locked,
+        Event::CommitSet { in_progress } => fabric.commit_in_progress = *in_progress,
+        Event::UpgradeSet { upgrade } => fabric.upgrade = *upgrade,
+        Event::EpochRaised { epoch } => fabric.epoch = *epoch,
+        Event::OperationStarted { operation } => start(fabric, operation),
+        Event::DeviceEnded { operation, device, outcome } => {
+            device_ended(fabric, *operation, device, outcome);
+        }
+        Event::OperationEnded { operation, state, at } => end(fabric, *operation, *state, *at),
+    }
+}
+
+fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: Timestamp) {
+    let (epoch, wanted) = (fabric.epoch, fabric.wanted_set());
+    let device = fabric.devices.entry(spec.name.clone()).or_insert_with(|| Device {
+        spec: spec.clone(),
+        administrative_state: AdministrativeState::Enabled,
+        configuration_state: ConfigurationState::Succeeded,
+        secrets: BTreeMap::new(),
+        last_outcome: None,
+    });
+    device.spec = spec.clone();
+    for secret in secrets {
+        device.secrets.entry(secret.profile.clone()).or_insert_with(|| Secret {
+            user: secret.user.clone(),
+            secret_type: secret.secret_type.clone(),
+            privileged: secret.privileged,
+            name: secret.name.clone(),
+            credential: adopted(secret.adopted, wanted, epoch),
+            proof: None,
+            last_attempt: None,
+            last_rotation: None,
+        });
+    }
+    fabric.modified = at;
+}
+
+/// A device that joins a fabric which has been rotated misses the fabric's newest set until a
+/// resync brings it.
+fn adopted(set: PasswordSet, wanted: Option<PasswordSet>, epoch: Epoch) -> Credential {
+    let mut credential = Credential::adopted(set, epoch);
+    if let Some(wanted) = wanted {
+        credential.desired = wanted;
+        credential.labels.entry(wanted).or_insert(Label::Staged);
+    }
+    credential
+}
+
+fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {
+    if let (Some(evidence), Some(set)) = (evidence, credential.current) {
+        if secret.proof.is_none_or(|proof| proof.set != set) && credential.phase == Phase::Settled {
+            secret.last_rotation = Some(at);
+        }
+        secret.proof = Some(Proof { set, at, evidence });
+    }
+    if credential.attempts > secret.credential.attempts {
+        secret.last_attempt = Some(at);
+    }
+    secret.credential = credential.clone();
+}
+
+fn start(fabric: &mut Fabric, operation: &Operation) {
+    let surplus = (fabric.operations.len() + 1).saturating_sub(OPERATIONS_MAX);
+    fabric.operations.drain(..surplus);
+    fabric.operations.push(operation.clone());
+}
+
+fn device_ended(
+    fabric: &mut Fabric,
+    operation: OperationId,
+    device: &ResourceName,
+    outcome: &Outcome,
+) {
+    let kind = fabric.operation(operation).map(|operation| operation.kind);
+    if let Some(record) = fabric.operations.iter_mut().rev().find(|o| o.id == operation) {
+        record.outcomes.insert(device.clone(), outcome.clone());
+    }
+    let Some(record) = fabric.devices.get_mut(device) else { return };
+    record.last_outcome = Some(outcome.clone());
+    record.configuration_state = match outcome {
+        Outcome::Succeeded => ConfigurationState::Succeeded,
+        // A device that was only looked at has no rotation to come back from.
+        Outcome::Failed(_) if kind == Some(OperationKind::Verify) => record.configuration_state,
+        Outcome::Failed(_) => ConfigurationState::DeferredControl,
+    };
+}
+
+fn end(fabric: &mut Fabric, operation: OperationId, state: OperationState, at: Timestamp) {
+    let Some(record) = fabric.operations.iter_mut().rev().find(|o| o.id == operation) else {
+        return;
+    };
+    record.state = state;
+    record.ended = Some(at);
+    if record.kind.is_maintenance() {
+        fabric.configuration_state = ConfigurationState::Succeeded;
+    }
+}

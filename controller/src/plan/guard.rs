@@ -1,0 +1,301 @@
+//! The documents' tables of blocked scenarios, one row per line.
+
+use std::collections::BTreeSet;
+
+use protocol::id::ResourceName;
+use protocol::status::{AdministrativeState, ConfigurationState};
+use serde::Serialize;
+
+use super::Policy;
+use crate::model::{Fabric, OperationKind, Upgrade};
+
+/// What an operator can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Make a password set and bring it to every device.
+    Rotate,
+    /// Bring the newest password set to the devices that miss it.
+    Resync,
+    /// The same for one device.
+    ResyncDevice(ResourceName),
+    /// Verify what these devices hold, changing nothing.
+    Verify(BTreeSet<ResourceName>),
+    /// Commit the fabric's configuration.
+    Commit,
+    /// Upgrade the fabric.
+    Upgrade,
+    /// Take a device out of service.
+    Disable(ResourceName),
+    /// Replace a device.
+    Rma(ResourceName),
+    /// Put a device into service.
+    Enable(ResourceName),
+}
+
+/// Why a request is refused: a stable code, the object and its state in words, what mends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The stable code, for example `FabricLocked`.
+    pub code: &'static str,
+    /// What was asked, on which object, and why it is not done.
+    pub message: String,
+    /// What mends it.
+    pub hint: String,
+    /// The devices that it is about.
+    pub devices: Vec<ResourceName>,
+}
+
+type Row = (&'static str, fn(&Request) -> bool, fn(&Case<'_>) -> Option<Blocked>);
+
+struct Case<'a> {
+    fabric: &'a Fabric,
+    policy: &'a Policy,
+    request: &'a Request,
+}
+
+struct Blocked {
+    because: String,
+    hint: String,
+    devices: Vec<ResourceName>,
+}
+
+/// Code, the requests that it is about, and when it blocks them. The first that applies is told.
+const TABLE: &[Row] = &[
+    ("DeviceNotFound", any, unknown_device),
+    ("FabricNotProvisioned", brings_passwords, not_provisioned),
+    ("FabricEmpty", brings_passwords, empty),
+    ("FabricLocked", brings_passwords, locked),
+    ("CommitInProgress", brings_passwords, commit_in_progress),
+    ("UpgradeInProgress", brings_passwords, upgrade_running),
+    ("UpgradeFailed", rotates, upgrade_failed),
+    ("OperationInProgress", any, operation_running),
+    ("DeviceDisabled", resyncs_device, device_disabled),
+    ("DeviceInRma", resyncs_device, device_in_rma),
+    ("DeferredControl", takes_device_out, device_deferred),
+    ("PasswordSetsDiffer", upgrades, split_key),
+    ("PasswordSetsMax", rotates, too_many_sets),
+];
+
+/// Admits a request or refuses it.
+///
+/// # Errors
+/// Returns the first row of the table that blocks the request.
+pub fn admit(fabric: &Fabric, policy: &Policy, request: &Request) -> Result<(), Refusal> {
+    let case = Case { fabric, policy, request };
+    for (code, is_about, blocks) in TABLE {
+        if !is_about(request) {
+            continue;
+        }
+        if let Some(blocked) = blocks(&case) {
+            let asked = describe(request, fabric);
+            return Err(Refusal {
+                code,
+                message: format!("{asked} is refused: {}", blocked.because),
+                hint: blocked.hint,
+                devices: blocked.devices,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn describe(request: &Request, fabric: &Fabric) -> String {
+    let name = fabric.id.name();
+    match request {
+        Request::Rotate => format!("password rotation of fabric `{name}`"),
+        Request::Resync => format!("password resync of fabric `{name}`"),
+        Request::ResyncDevice(device) => format!("password resync of device `{device}`"),
+        Request::Verify(devices) => format!("verification of {} device(s)", devices.len()),
+        Request::Commit => format!("commit of fabric `{name}`"),
+        Request::Upgrade => format!("upgrade of fabric `{name}`"),
+        Request::Disable(device) => format!("disabling of device `{device}`"),
+        Request::Rma(device) => format!("RMA of device `{device}`"),
+        Request::Enable(device) => format!("enabling of device `{device}`"),
+    }
+}
+
+fn any(_request: &Request) -> bool {
+    true
+}
+
+fn rotates(request: &Request) -> bool {
+    matches!(request, Request::Rotate)
+}
+
+fn resyncs_device(request: &Request) -> bool {
+    matches!(request, Request::ResyncDevice(_))
+}
+
+fn brings_passwords(request: &Request) -> bool {
+    matches!(request, Request::Rotate | Request::Resync | Request::ResyncDevice(_))
+}
+
+fn takes_device_out(request: &Request) -> bool {
+    matches!(request, Request::Disable(_) | Request::Rma(_))
+}
+
+fn upgrades(request: &Request) -> bool {
+    matches!(request, Request::Upgrade)
+}
+
+fn blocked(because: String, hint: &str) -> Option<Blocked> {
+    Some(Blocked { because, hint: hint.to_owned(), devices: Vec::new() })
+}
+
+fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
+    let devices = &case.fabric.devices;
+    let unknown = match case.request {
+        Request::ResyncDevice(device)
+        | Request::Disable(device)
+        | Request::Rma(device)
+        | Request::Enable(device) => (!devices.contains_key(device)).then_some(device),
+        Request::Verify(wanted) => wanted.iter().find(|device| !devices.contains_key(*device)),
+        _ => None,
+    }?;
+    blocked(format!("the fabric has no device `{unknown}`"), "list the devices for their names")
+}
+
+fn not_provisioned(case: &Case<'_>) -> Option<Blocked> {
+    use protocol::status::ProvisioningState::Succeeded;
+    if case.fabric.provisioning_state == Succeeded {
+        return None;
+    }
+    blocked(
+        format!("its provisioning state is {:?}, not Succeeded", case.fabric.provisioning_state),
+        "wait until the fabric is provisioned, then retry",
+    )
+}
+
+fn empty(case: &Case<'_>) -> Option<Blocked> {
+    if !case.fabric.devices.is_empty() {
+        return None;
+    }
+    blocked("it has no devices".to_owned(), "apply an inventory with the fabric's devices first")
+}
+
+fn locked(case: &Case<'_>) -> Option<Blocked> {
+    if !case.fabric.administrative_lock {
+        return None;
+    }
+    blocked("the fabric is administratively locked".to_owned(), "unlock the fabric, then retry")
+}
+
+fn commit_in_progress(case: &Case<'_>) -> Option<Blocked> {
+    if !case.fabric.commit_in_progress {
+        return None;
+    }
+    blocked(
+        "a commit is in progress (configuration state Accepted)".to_owned(),
+        "wait until the commit has succeeded or failed, then retry",
+    )
+}
+
+fn upgrade_running(case: &Case<'_>) -> Option<Blocked> {
+    if case.fabric.upgrade != Upgrade::Running {
+        return None;
+    }
+    blocked("an upgrade is running".to_owned(), "wait until the upgrade is complete, then retry")
+}
+
+fn upgrade_failed(case: &Case<'_>) -> Option<Blocked> {
+    if case.fabric.upgrade != Upgrade::Failed {
+        return None;
+    }
+    blocked("the last upgrade failed".to_owned(), "bring the upgrade to its end, then retry")
+}
+
+fn operation_running(case: &Case<'_>) -> Option<Blocked> {
+    let operation = case.fabric.running_operation()?;
+    let kind = match operation.kind {
+        OperationKind::Verify => "a verification",
+        OperationKind::Rotate => "a rotation",
+        OperationKind::Resync => "a resync",
+    };
+    blocked(
+        format!("{kind} is running (operation {})", operation.id),
+        "wait for it (`keyturn operation wait`), then retry",
+    )
+}
+
+fn device_state(case: &Case<'_>) -> Option<(ResourceName, AdministrativeState)> {
+    let Request::ResyncDevice(name) = case.request else { return None };
+    Some((name.clone(), case.fabric.devices.get(name)?.administrative_state))
+}
+
+fn device_disabled(case: &Case<'_>) -> Option<Blocked> {
+    let (name, state) = device_state(case)?;
+    if state != AdministrativeState::Disabled {
+        return None;
+    }
+    let because = "its administrative state is Disabled".to_owned();
+    let hint = "enable the device (`keyturn device update-admin-state --state Enable`)".to_owned();
+    Some(Blocked { because, hint, devices: vec![name] })
+}
+
+fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
+    let (name, state) = device_state(case)?;
+    if state != AdministrativeState::RMA {
+        return None;
+    }
+    let because = "its administrative state is RMA".to_owned();
+    let hint = "finish the replacement and enable the device".to_owned();
+    Some(Blocked { because, hint, devices: vec![name] })
+}
+
+fn device_deferred(case: &Case<'_>) -> Option<Blocked> {
+    let (Request::Disable(name) | Request::Rma(name)) = case.request else { return None };
+    let device = case.fabric.devices.get(name)?;
+    if device.configuration_state != ConfigurationState::DeferredControl {
+        return None;
+    }
+    let because = "its configuration state is DeferredControl after a failed rotation".to_owned();
+    let hint = format!("resync the device first (`keyturn device resync-password {name}`)");
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
+fn split_key(case: &Case<'_>) -> Option<Blocked> {
+    let active = case.fabric.active_sets().len();
+    if active <= 1 {
+        return None;
+    }
+    let devices = behind(case.fabric);
+    let because = format!("its devices use {active} password sets ({})", list(&devices));
+    let hint = "resync the fabric until one password set is in use, then retry".to_owned();
+    Some(Blocked { because, hint, devices })
+}
+
+fn too_many_sets(case: &Case<'_>) -> Option<Blocked> {
+    let active = case.fabric.active_sets().len();
+    let max = case.policy.password_sets_max;
+    if u32::try_from(active).unwrap_or(u32::MAX) < max {
+        return None;
+    }
+    let devices = behind(case.fabric);
+    let because = format!(
+        "its devices already use {active} password sets of at most {max}; held back by {}",
+        list(&devices)
+    );
+    let hint = "resync the fabric (`keyturn fabric resync-password`) first".to_owned();
+    Some(Blocked { because, hint, devices })
+}
+
+/// Returns the devices that use, or may use, another set than the newest in use.
+fn behind(fabric: &Fabric) -> Vec<ResourceName> {
+    let Some(newest) = fabric.active_sets().last().copied() else { return Vec::new() };
+    let is_behind = |device: &crate::model::Device| {
+        device.credentials().any(|credential| credential.in_use().any(|set| set != newest))
+    };
+    let devices = fabric.devices.iter().filter(|(_name, device)| is_behind(device));
+    devices.map(|(name, _device)| name.clone()).collect()
+}
+
+fn list(devices: &[ResourceName]) -> String {
+    const SHOWN_MAX: usize = 10;
+    let mut names: Vec<String> =
+        devices.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    if devices.len() > SHOWN_MAX {
+        names.push(format!("{} more", devices.len() - SHOWN_MAX));
+    }
+    names.join(", ")
+}

@@ -1,0 +1,343 @@
+//! The planner against its documents, and its auditor against wrong plans.
+
+use std::collections::BTreeSet;
+
+use protocol::credential::{Credential, Event as CredentialEvent, Label};
+use protocol::id::{Epoch, OperationId, PasswordSet, ProfileName, ResourceName};
+use protocol::report::Match;
+use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, ProvisioningState};
+
+use super::audit::{Fault, audit};
+use super::{Plan, Policy, Request, Step, plan};
+use crate::inventory::{DeviceSpec, FabricSpec};
+use crate::model::{
+    Device, Fabric, Operation, OperationKind, OperationState, Origin, Secret, SetRecord, Timestamp,
+    Upgrade,
+};
+
+const POLICY: Policy =
+    Policy { password_sets_max: 3, canary: true, wave_growth: 2, wave_max: usize::MAX };
+
+fn name(text: &str) -> ResourceName {
+    text.parse().unwrap()
+}
+
+/// A credential that is settled on `set`.
+fn settled(set: u32) -> Credential {
+    let proven = Match::Set(PasswordSet(set));
+    let mut credential = Credential::adopted(PasswordSet(set), Epoch(1));
+    for event in [
+        CredentialEvent::Retry { window_over: true },
+        CredentialEvent::QuietOver,
+        CredentialEvent::ReadBack { running: proven, startup: proven },
+    ] {
+        credential = credential.step(event).unwrap().next;
+    }
+    credential
+}
+
+fn device(text: &str, group: Option<&str>, set: u32) -> Device {
+    let terminal_server = text.starts_with("ts");
+    let spec = DeviceSpec {
+        name: name(text),
+        role: if terminal_server { DeviceRole::TS } else { DeviceRole::CE },
+        platform: if terminal_server { "opengear" } else { "arista-eos" }.to_owned(),
+        serial_number: "Make;Model;1;S".to_owned(),
+        redundancy_group: group.map(str::to_owned),
+        ssh: None,
+        serial: None,
+        console: None,
+        paths: Vec::new(),
+        lockout: None,
+    };
+    let profile = ProfileName::new("admin").unwrap();
+    let fabric = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/\
+                  providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab";
+    let secret = Secret {
+        user: "admin".to_owned(),
+        secret_type: "Admin user password".to_owned(),
+        privileged: true,
+        name: crate::naming::name(&fabric.parse().unwrap(), &profile, None),
+        credential: settled(set),
+        proof: None,
+        last_attempt: None,
+        last_rotation: None,
+    };
+    Device {
+        spec,
+        administrative_state: AdministrativeState::Enabled,
+        configuration_state: ConfigurationState::Succeeded,
+        secrets: [(profile, secret)].into(),
+        last_outcome: None,
+    }
+}
+
+/// A fabric of pairs and a terminal server, all on one rotated set.
+fn fabric() -> Fabric {
+    let id: protocol::id::FabricId =
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\
+         Microsoft.ManagedNetworkFabric/networkFabrics/lab"
+            .parse()
+            .unwrap();
+    let spec =
+        FabricSpec { id: id.clone(), location: "local".to_owned(), feature_flags: [].into() };
+    let mut fabric = Fabric::new(id, spec, Timestamp(0));
+    for (text, group) in [
+        ("ce-01", Some("a")),
+        ("ce-02", Some("a")),
+        ("ce-03", Some("b")),
+        ("ce-04", Some("b")),
+        ("ce-05", None),
+        ("ce-06", None),
+        ("ts-01", None),
+    ] {
+        fabric.devices.insert(name(text), device(text, group, 4));
+    }
+    let record = |origin| SetRecord {
+        operation: OperationId(uuid::Uuid::nil()),
+        origin,
+        shared: [].into(),
+        own: [].into(),
+    };
+    fabric.sets.insert(PasswordSet(1), record(Origin::Adopted));
+    fabric.sets.insert(PasswordSet(4), record(Origin::Rotated));
+    fabric
+}
+
+fn running() -> Operation {
+    Operation {
+        id: OperationId(uuid::Uuid::nil()),
+        kind: OperationKind::Rotate,
+        device: None,
+        request_id: None,
+        set: PasswordSet(4),
+        waves: Vec::new(),
+        skipped: Vec::new(),
+        state: OperationState::Running,
+        started: Timestamp(0),
+        ended: None,
+        outcomes: [].into(),
+    }
+}
+
+fn waves(plan: &Plan) -> Vec<String> {
+    let join = |wave: &Vec<ResourceName>| {
+        wave.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(" ")
+    };
+    plan.waves().iter().map(join).collect()
+}
+
+#[test]
+fn a_rotation_goes_by_canary_and_growing_waves_and_ends_with_the_terminal_server() {
+    let fabric = fabric();
+    let plan = plan(&fabric, &POLICY, &Request::Rotate).unwrap();
+    assert_eq!(waves(&plan), ["ce-01", "ce-02 ce-03", "ce-04 ce-05 ce-06", "ts-01"]);
+    assert_eq!((plan.set, plan.makes_set), (PasswordSet(5), true));
+    assert_eq!(plan.steps.first(), Some(&Step::Hold));
+    assert_eq!(plan.steps.get(1), Some(&Step::MakeSet));
+    assert_eq!(plan.steps.last(), Some(&Step::Release));
+    audit(&fabric, &POLICY, &plan).unwrap();
+}
+
+#[test]
+fn without_a_canary_only_redundancy_groups_and_the_limit_split_waves() {
+    let policy = Policy { canary: false, ..POLICY };
+    let plan = plan(&fabric(), &policy, &Request::Rotate).unwrap();
+    assert_eq!(waves(&plan), ["ce-01 ce-03 ce-05 ce-06", "ce-02 ce-04", "ts-01"]);
+}
+
+#[test]
+fn a_resync_takes_only_devices_that_miss_the_newest_set_and_makes_none() {
+    let mut fabric = fabric();
+    fabric.devices.insert(name("ce-03"), device("ce-03", Some("b"), 1));
+    let plan = plan(&fabric, &POLICY, &Request::Resync).unwrap();
+    assert_eq!(waves(&plan), ["ce-03"]);
+    assert_eq!((plan.set, plan.makes_set), (PasswordSet(4), false));
+}
+
+#[test]
+fn disabled_devices_are_left_out_and_named() {
+    let mut fabric = fabric();
+    let device = fabric.devices.get_mut(&name("ce-05")).unwrap();
+    device.administrative_state = AdministrativeState::Disabled;
+    let plan = plan(&fabric, &POLICY, &Request::Rotate).unwrap();
+    assert_eq!(plan.skipped.len(), 1);
+    assert_eq!(plan.skipped[0].code, "DeviceDisabled");
+    assert!(plan.waves().iter().flatten().all(|device| *device != name("ce-05")));
+    audit(&fabric, &POLICY, &plan).unwrap();
+}
+
+/// The documents' tables: what is changed in the fabric, what is asked, which code refuses it.
+#[test]
+fn every_row_of_the_table_of_blocked_scenarios_refuses() {
+    type Change = fn(&mut Fabric);
+    let one = || name("ce-01");
+    let (resync_one, disable, rma) = (
+        Request::ResyncDevice(one()),
+        Request::Disable(one()),
+        Request::Rma(one()),
+    );
+    let lock: Change = |fabric| fabric.administrative_lock = true;
+    let commit: Change = |fabric| fabric.commit_in_progress = true;
+    let upgrade: Change = |fabric| fabric.upgrade = Upgrade::Running;
+    let failed_upgrade: Change = |fabric| fabric.upgrade = Upgrade::Failed;
+    let operation: Change = |fabric| fabric.operations.push(running());
+    let unprovisioned: Change = |f| f.provisioning_state = ProvisioningState::Updating;
+    let disabled: Change = |fabric| {
+        let device = fabric.devices.get_mut(&name("ce-01")).unwrap();
+        device.administrative_state = AdministrativeState::Disabled;
+    };
+    let in_rma: Change = |fabric| {
+        let device = fabric.devices.get_mut(&name("ce-01")).unwrap();
+        device.administrative_state = AdministrativeState::RMA;
+    };
+    let deferred: Change = |fabric| {
+        let device = fabric.devices.get_mut(&name("ce-01")).unwrap();
+        device.configuration_state = ConfigurationState::DeferredControl;
+    };
+    let split: Change = |fabric| {
+        fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
+    };
+    let three_sets: Change = |fabric| {
+        fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
+        fabric.devices.insert(name("ce-02"), device("ce-02", None, 2));
+    };
+    let cases: Vec<(&str, Change, Vec<Request>)> = vec![
+        ("FabricNotProvisioned", unprovisioned, vec![Request::Rotate, Request::Resync]),
+        ("FabricLocked", lock, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
+        ("CommitInProgress", commit, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
+        ("UpgradeInProgress", upgrade, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
+        ("UpgradeFailed", failed_upgrade, vec![Request::Rotate]),
+        (
+            "OperationInProgress",
+            operation,
+            vec![
+                Request::Rotate,
+                Request::Resync,
+                Request::Commit,
+                Request::Upgrade,
+                disable.clone(),
+                rma.clone(),
+            ],
+        ),
+        ("DeviceDisabled", disabled, vec![resync_one.clone()]),
+        ("DeviceInRma", in_rma, vec![resync_one]),
+        ("DeferredControl", deferred, vec![disable, rma]),
+        ("PasswordSetsDiffer", split, vec![Request::Upgrade]),
+        ("PasswordSetsMax", three_sets, vec![Request::Rotate]),
+    ];
+    for (code, change, requests) in cases {
+        for request in requests {
+            let mut fabric = fabric();
+            plan(&fabric, &POLICY, &request).unwrap_or_else(|refusal| {
+                panic!("{request:?} is refused on a healthy fabric: {refusal}")
+            });
+            change(&mut fabric);
+            let refusal = plan(&fabric, &POLICY, &request).unwrap_err();
+            assert_eq!(refusal.code, code, "{request:?}: {refusal}");
+            assert!(!refusal.hint.is_empty(), "{code} has no hint");
+        }
+    }
+}
+
+#[test]
+fn a_resync_is_not_held_back_by_the_number_of_sets_or_a_failed_upgrade() {
+    let mut fabric = fabric();
+    fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
+    fabric.devices.insert(name("ce-02"), device("ce-02", None, 2));
+    fabric.upgrade = Upgrade::Failed;
+    assert!(plan(&fabric, &POLICY, &Request::Resync).is_ok());
+}
+
+#[test]
+fn too_many_sets_name_the_devices_that_hold_back() {
+    let mut fabric = fabric();
+    fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
+    fabric.devices.insert(name("ce-02"), device("ce-02", None, 2));
+    let refusal = plan(&fabric, &POLICY, &Request::Rotate).unwrap_err();
+    assert_eq!(refusal.devices, [name("ce-01"), name("ce-02")]);
+}
+
+#[test]
+fn an_unknown_device_is_refused_by_name() {
+    let request = Request::ResyncDevice(name("ce-99"));
+    assert_eq!(plan(&fabric(), &POLICY, &request).unwrap_err().code, "DeviceNotFound");
+}
+
+#[test]
+fn the_auditor_finds_what_is_wrong_with_a_plan() {
+    let fabric = fabric();
+    let good = plan(&fabric, &POLICY, &Request::Rotate).unwrap();
+    let wave = |names: &[&str]| Step::Wave { devices: names.iter().map(|n| name(n)).collect() };
+    let with = |steps: Vec<Step>| Plan { steps, ..good.clone() };
+    let around = |inner: Vec<Step>| {
+        let mut steps = vec![Step::Hold, Step::MakeSet];
+        steps.extend(inner);
+        steps.push(Step::Release);
+        with(steps)
+    };
+    let mut out_of_service = fabric.clone();
+    out_of_service.devices.get_mut(&name("ce-05")).unwrap().administrative_state =
+        AdministrativeState::Disabled;
+    let cases: Vec<(&Fabric, Plan, Fault)> = vec![
+        (&fabric, with(vec![Step::MakeSet, wave(&["ce-01"])]), Fault::Unguarded),
+        (
+            &fabric,
+            with(vec![Step::Hold, wave(&["ce-01"]), Step::MakeSet, Step::Release]),
+            Fault::NotDurable(name("ce-01")),
+        ),
+        (&fabric, around(vec![wave(&["ce-01"]), wave(&["ce-01"])]), Fault::Twice(name("ce-01"))),
+        (&fabric, around(vec![wave(&["ce-99"])]), Fault::Unknown(name("ce-99"))),
+        (
+            &fabric,
+            around(vec![wave(&["ce-01", "ce-02"])]),
+            Fault::Together(name("ce-01"), name("ce-02")),
+        ),
+        (
+            &fabric,
+            around(vec![wave(&["ce-05", "ts-01"])]),
+            Fault::TerminalServer(name("ts-01")),
+        ),
+        (
+            &fabric,
+            around(vec![wave(&["ts-01"]), wave(&["ce-05"])]),
+            Fault::TerminalServer(name("ce-05")),
+        ),
+        (&out_of_service, around(vec![wave(&["ce-05"])]), Fault::OutOfService(name("ce-05"))),
+    ];
+    for (fabric, plan, fault) in cases {
+        assert_eq!(audit(fabric, &POLICY, &plan).unwrap_err(), fault);
+    }
+}
+
+#[test]
+fn a_device_that_was_never_reached_uses_only_its_proven_set() {
+    let mut credential = settled(1);
+    for event in [
+        CredentialEvent::Begin { set: PasswordSet(5), retries: 2 },
+        CredentialEvent::Expose,
+        CredentialEvent::Send,
+        CredentialEvent::NotSent(protocol::report::Reason::CouldNotConnect),
+        CredentialEvent::Close,
+    ] {
+        credential = credential.step(event).unwrap().next;
+    }
+    assert_eq!(credential.in_use().collect::<Vec<_>>(), [PasswordSet(1)]);
+    assert!(credential.labels.get(&PasswordSet(5)) != Some(&Label::Staged), "it is retained");
+    assert!(credential.candidates().contains(&PasswordSet(5)));
+}
+
+#[test]
+fn every_chosen_device_is_in_exactly_one_wave() {
+    let fabric = fabric();
+    for growth in 1..4 {
+        for max in 1..5 {
+            let policy = Policy { wave_growth: growth, wave_max: max, ..POLICY };
+            let plan = plan(&fabric, &policy, &Request::Rotate).unwrap();
+            let all: Vec<ResourceName> = plan.waves().into_iter().flatten().collect();
+            let distinct: BTreeSet<&ResourceName> = all.iter().collect();
+            assert_eq!((all.len(), distinct.len()), (7, 7));
+            audit(&fabric, &policy, &plan).unwrap();
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong for somebody who asks the service for something.
+
+use protocol::id::{ProfileName, ResourceName};
+
+use crate::error::Fault;
+use crate::inventory::Objection;
+use crate::journal::JournalError;
+use crate::naming::NameCollision;
+use crate::plan::{Refusal, audit};
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// Tells why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There is no such thing.
+    #[error("find {what} `{id}`")]
+    NotFound {
+        /// The kind of thing.
+        what: &'static str,
+        /// What was asked for.
+        id: String,
+    },
+    /// The planner refused. Not an error of anybody.
+    #[error("{refusal}")]
+    Refused {
+        /// Why, and what mends it.
+        refusal: Refusal,
+    },
+    /// The inventory contradicts itself.
+    #[error("take the inventory")]
+    Inventory {
+        /// What is wrong with it.
+        #[source]
+        source: Objection,
+    },
+    /// A device has a profile whose current password nobody has told.
+    #[error("adopt device `{device}`: no current password was given for `{profile}`")]
+    PasswordMissing {
+        /// The device.
+        device: ResourceName,
+        /// The profile.
+        profile: ProfileName,
+    },
+    /// Two secrets would have one name in the vault.
+    #[error("name the secrets of the fabric")]
+    Names {
+        /// Which.
+        #[source]
+        source: NameCollision,
+    },
+    /// A device cannot be moved to another platform or role while it has secrets.
+    #[error("change {what} of device `{device}` from `{was}` to `{given}`")]
+    Fixed {
+        /// The device.
+        device: ResourceName,
+        /// What is fixed.
+        what: &'static str,
+        /// What it is.
+        was: String,
+        /// What was given.
+        given: String,
+    },
+    /// The vault did not do its work; nothing was exposed.
+    #[error("use the vault")]
+    Vault {
+        /// What it said.
+        #[source]
+        source: VaultError,
+    },
+    /// The store did not do its work.
+    #[error("read the store")]
+    Store {
+        /// What it said.
+        #[source]
+        source: StoreError,
+    },
+    /// The journal could not be read or written; nothing was exposed.
+    #[error("record the request")]
+    Journal {
+        /// Why.
+        #[source]
+        source: JournalError,
+    },
+    /// The planner made a plan that its auditor does not accept: our bug. Nothing was changed.
+    #[error("accept a plan of our own")]
+    UnsoundPlan {
+        /// The rule that it breaks.
+        #[source]
+        source: audit::Fault,
+    },
+}
+
+impl ServiceError {
+    /// Says what mends it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { what, .. } => {
+                Some(format!("`keyturn {} list` shows what there is", what.replace("secret", "device")))
+            }
+            Self::Refused { refusal } => Some(refusal.hint.clone()),
+            Self::Inventory { source } => source.hint(),
+            Self::PasswordMissing { device, profile } => Some(format!(
+                "add it to the passwords file, under [profiles] or [devices.{device}]: \
+                 {profile} = \"…\""
+            )),
+            Self::Names { source } => Some(source.hint().to_owned()),
+            Self::Fixed { .. } => {
+                Some("give the new device a name of its own, or replace it (RMA)".to_owned())
+            }
+            Self::Vault { source } => source.hint(),
+            Self::Store { source } => source.hint(),
+            Self::Journal { source } => source.hint(),
+            Self::UnsoundPlan { .. } => Some("report this as a bug".to_owned()),
+        }
+    }
+
+    /// Says whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Inventory { .. }
+            | Self::PasswordMissing { .. }
+            | Self::Names { .. }
+            | Self::Fixed { .. } => Fault::Operator,
+            Self::Vault { source } => source.fault(),
+            Self::Store { source } => source.fault(),
+            Self::Journal { source } => source.fault(),
+            Self::UnsoundPlan { .. } => Fault::Bug,
+        }
+    }
+}

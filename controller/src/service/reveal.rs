@@ -1,0 +1,186 @@
+//! Says what opens a device now, and how that is known.
+
+use std::sync::Arc;
+
+use protocol::credential::{Credential, Label};
+use protocol::id::{DeviceId, PasswordSet, ProfileName, ResourceName, SecretVersion};
+use protocol::password::Password;
+use protocol::status::SynchronizationStatus;
+
+use super::{Service, ServiceError};
+use crate::execute::Values;
+use crate::model::{Evidence, Fabric, Proof, Secret};
+use crate::naming::SecretName;
+
+/// Where a secret's value is: what the API calls the secret archive reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveReference {
+    /// The full URL of the secret version.
+    pub key_vault_uri: String,
+    /// The vault's ARM id.
+    pub key_vault_id: String,
+    /// The secret's name.
+    pub secret_name: SecretName,
+    /// The version.
+    pub secret_version: SecretVersion,
+}
+
+/// What opens a device as one user.
+#[derive(Debug)]
+pub struct Revealed {
+    /// The device.
+    pub device: DeviceId,
+    /// The user profile.
+    pub profile: ProfileName,
+    /// The account's name on the device.
+    pub user: String,
+    /// The password that worked last, or while none has been proven the likeliest.
+    pub value: Password,
+    /// Where that value is.
+    pub reference: ArchiveReference,
+    /// The public status.
+    pub status: SynchronizationStatus,
+    /// The last proof.
+    pub last_proven: Option<Proof>,
+    /// Every password that may open the device, the likeliest first. More than one only while the
+    /// outcome of a change is unknown.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A password that may open a device.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The password.
+    pub value: Password,
+    /// Its version in the vault.
+    pub version: SecretVersion,
+    /// Its password set.
+    pub set: PasswordSet,
+    /// Why it may be the one.
+    pub evidence: String,
+}
+
+impl Service {
+    /// Reveals what opens `device` as `user` (the account's name, or the profile's) now.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::NotFound`], or that the vault does not open.
+    pub async fn reveal(&self, device: &DeviceId, user: &str) -> Result<Revealed, ServiceError> {
+        let fabric = self.find_device(device)?;
+        let name = device.name();
+        let not_found =
+            || ServiceError::NotFound { what: "secret", id: format!("{user} on {name}") };
+        let (profile, secret, wanted) = self
+            .read(&fabric, |fabric| {
+                let (profile, secret) = find(fabric, name, user)?;
+                let sets = shown(&secret.credential);
+                let version = |set: &PasswordSet| {
+                    Some((*set, fabric.version(name, profile, *set)?.clone()))
+                };
+                let wanted: Vec<_> = sets.iter().filter_map(version).collect();
+                Some((profile.clone(), secret.clone(), wanted))
+            })?
+            .ok_or_else(not_found)?;
+        let items: Vec<(SecretName, SecretVersion)> = wanted
+            .iter()
+            .map(|(_set, version)| (secret.name.clone(), version.clone()))
+            .collect();
+        let values = Values::new(Arc::clone(&self.parts.vault))
+            .open(&items)
+            .await
+            .map_err(|source| ServiceError::Vault { source })?;
+        let candidates: Vec<Candidate> = wanted
+            .into_iter()
+            .zip(&values)
+            .map(|((set, version), value)| Candidate {
+                value: value.duplicate(),
+                version,
+                set,
+                evidence: evidence(&secret, set),
+            })
+            .collect();
+        let current = secret.credential.current;
+        let chosen = candidates.iter().find(|candidate| Some(candidate.set) == current);
+        let chosen = chosen.or(candidates.first()).ok_or_else(not_found)?;
+        let (value, version) = (chosen.value.duplicate(), chosen.version.clone());
+        Ok(Revealed {
+            device: device.clone(),
+            reference: self.archive(&secret.name, &version),
+            profile,
+            user: secret.user.clone(),
+            value,
+            status: secret.credential.status(),
+            last_proven: secret.proof,
+            candidates,
+        })
+    }
+
+    /// Returns where the value is that is configured on the device now: the version that worked
+    /// last, or while none has been proven the likeliest.
+    #[must_use]
+    pub fn reference(
+        &self,
+        fabric: &Fabric,
+        device: &ResourceName,
+        profile: &ProfileName,
+    ) -> Option<ArchiveReference> {
+        let secret = fabric.devices.get(device)?.secrets.get(profile)?;
+        let credential = &secret.credential;
+        let set = credential.current.or_else(|| credential.candidates().first().copied())?;
+        Some(self.archive(&secret.name, fabric.version(device, profile, set)?))
+    }
+
+    fn archive(&self, name: &SecretName, version: &SecretVersion) -> ArchiveReference {
+        let base = self.parts.vault.uri();
+        let base = base.trim_end_matches('/');
+        ArchiveReference {
+            key_vault_uri: format!("{base}/secrets/{}/{version}", name.as_str()),
+            key_vault_id: self.parts.vault.id(),
+            secret_name: name.clone(),
+            secret_version: version.clone(),
+        }
+    }
+}
+
+fn find<'f>(
+    fabric: &'f Fabric,
+    device: &ResourceName,
+    user: &str,
+) -> Option<(&'f ProfileName, &'f Secret)> {
+    let secrets = &fabric.devices.get(device)?.secrets;
+    let by_user = secrets.iter().find(|(_profile, secret)| secret.user == user);
+    by_user.or_else(|| {
+        secrets.iter().find(|(profile, _secret)| profile.as_str().eq_ignore_ascii_case(user))
+    })
+}
+
+/// Returns the sets to show: the proven one alone, or while in doubt all that were not disproved.
+fn shown(credential: &Credential) -> Vec<PasswordSet> {
+    let in_use: Vec<PasswordSet> = credential.in_use().collect();
+    let mut sets = credential.candidates();
+    sets.retain(|set| in_use.contains(set));
+    sets
+}
+
+fn evidence(secret: &Secret, set: PasswordSet) -> String {
+    let credential = &secret.credential;
+    let proven = secret.proof.filter(|proof| proof.set == set).map(|proof| match proof.evidence {
+        Evidence::Login => "worked in a fresh login",
+        Evidence::ReadBack => "matched the hashes read back from the device",
+    });
+    let label = match credential.labels.get(&set) {
+        Some(Label::Saved) => "last read in the startup configuration",
+        Some(Label::Exposed) if proven.is_none() && credential.current.is_none() => {
+            "told by an operator, not proven"
+        }
+        Some(Label::Exposed) if proven.is_none() => "sent to the device, outcome unknown",
+        _ => "in the vault",
+    };
+    match proven {
+        Some(proven) if credential.labels.get(&set) == Some(&Label::Saved) => {
+            format!("{proven}; {label}")
+        }
+        Some(proven) => proven.to_owned(),
+        None => label.to_owned(),
+    }
+}

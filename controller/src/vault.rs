@@ -1,0 +1,311 @@
+//! The vault: where passwords are, and the only place where they are kept.
+//!
+//! A value is durable in the vault before any device hears of it, and stays there until it is
+//! certain that no device accepts it any more. The vault names the versions of a secret; the order
+//! of password sets is ours ([`protocol::id::PasswordSet`]) and not the vault's business.
+
+mod cipher;
+#[cfg(test)]
+mod contract;
+pub mod embedded;
+pub mod key;
+pub mod memory;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::id::SecretVersion;
+use protocol::password::Password;
+
+pub use self::embedded::EmbeddedVault;
+pub use self::memory::{MemoryVault, VaultFault};
+use crate::disk::DiskError;
+use crate::error::Fault;
+use crate::naming::SecretName;
+
+/// A clock that was handed in: seconds since 1970-01-01T00:00:00Z.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Names the reason of a put, so that doing it twice stores one value: an operation's id and the
+/// password set, for example. At most 256 characters, as Key Vault's tags.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(Arc<str>);
+
+impl Tag {
+    /// Takes a text as a tag.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Makes a version number that has never been used: 128 random bits.
+fn new_version() -> SecretVersion {
+    SecretVersion(hex::encode(rand::random::<[u8; 16]>()).into())
+}
+
+/// What may be known of a version without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// The vault's name for the version: 32 lower-case hexadecimal digits, never used twice.
+    pub version: SecretVersion,
+    /// When it was put, in seconds since 1970-01-01T00:00:00Z.
+    pub created: u64,
+    /// Whether it can be read.
+    pub enabled: bool,
+    /// What it was put for.
+    pub tag: Tag,
+}
+
+/// Keeps passwords under names, in versions that never change. Names are told apart without case.
+#[async_trait]
+pub trait Vault: Send + Sync + fmt::Debug {
+    /// Stores a value as a new version of `name`, durable when it returns. Idempotent by tag: a
+    /// second call with the same name and tag returns the first call's version and stores nothing.
+    ///
+    /// # Errors
+    /// As [`Vault::put_all`].
+    async fn put(
+        &self,
+        name: &SecretName,
+        tag: &Tag,
+        value: &Password,
+    ) -> Result<SecretVersion, VaultError> {
+        let versions = self.put_all(&[(name.clone(), tag.clone(), value)]).await?;
+        versions.into_iter().next().ok_or(VaultError::Short { asked: 1, got: 0 })
+    }
+
+    /// Stores a set of values in one commit and returns their versions in the same order: all are
+    /// durable, or none is. Idempotent by tag, each by itself. Runs to its end even if the caller
+    /// stops waiting.
+    ///
+    /// # Errors
+    /// [`VaultError::Purged`] if a tag's version has been purged; [`DiskError::Full`] and
+    /// [`DiskError::ReadOnly`], after which nothing was stored; [`DiskError::Io`] and
+    /// [`DiskError::TimedOut`], after which the values may be stored (asking again with the same
+    /// tags tells); [`VaultError::Damaged`].
+    async fn put_all(
+        &self,
+        items: &[(SecretName, Tag, &Password)],
+    ) -> Result<Vec<SecretVersion>, VaultError>;
+
+    /// Opens one version.
+    ///
+    /// # Errors
+    /// As [`Vault::get_all`].
+    async fn get(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+    ) -> Result<Password, VaultError> {
+        let values = self.get_all(&[(name.clone(), version.clone())]).await?;
+        values.into_iter().next().ok_or(VaultError::Short { asked: 1, got: 0 })
+    }
+
+    /// Opens several versions in one round and returns them in the same order.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Disabled`] or [`VaultError::Purged`] for the first
+    /// that cannot be read; [`VaultError::Damaged`] if what is there is not what was put under that
+    /// name and version; [`DiskError`] if it cannot be read.
+    async fn get_all(
+        &self,
+        items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Password>, VaultError>;
+
+    /// Lists the versions of a secret that have not been purged, oldest first; none for a name
+    /// never heard of.
+    ///
+    /// # Errors
+    /// [`DiskError`] if they cannot be read.
+    async fn versions(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError>;
+
+    /// Makes a version unreadable and keeps its value. Idempotent.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Purged`], or [`DiskError`].
+    async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError>;
+
+    /// Overwrites a version's value for ever and keeps its number, which is never used again.
+    /// Idempotent. Whether a value may go is the caller's decision (retention, disproved).
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] or [`DiskError`].
+    async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError>;
+
+    /// Returns the base URI for archive references, without a slash at its end.
+    fn uri(&self) -> String;
+
+    /// Returns the vault's own id in the form of an ARM id (`keyVaultId`).
+    fn id(&self) -> String;
+}
+
+/// Tells why a vault did not do what it was asked. Never contains a value.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// There is no such secret or version.
+    #[error("find version {version} of `{name}` in the vault")]
+    NotFound {
+        /// The secret.
+        name: SecretName,
+        /// The version asked for.
+        version: SecretVersion,
+    },
+    /// The version has been disabled.
+    #[error("open version {version} of `{name}`: it is disabled")]
+    Disabled {
+        /// The secret.
+        name: SecretName,
+        /// The version asked for.
+        version: SecretVersion,
+    },
+    /// The version has been purged: its value is gone for ever.
+    #[error("use version {version} of `{name}`: it has been purged")]
+    Purged {
+        /// The secret.
+        name: SecretName,
+        /// The version asked for, or the one that the tag belongs to.
+        version: SecretVersion,
+    },
+    /// The value does not open under its name, version and tag, although the key is right.
+    #[error("open version {version} of `{name}` in `{}`: it is damaged", file.display())]
+    Damaged {
+        /// The secret.
+        name: String,
+        /// The version.
+        version: SecretVersion,
+        /// The vault's file.
+        file: PathBuf,
+    },
+    /// There are values, but the key that opens them is not there.
+    #[error("open the vault `{}`: its key `{}` is missing", file.display(), key.display())]
+    KeyMissing {
+        /// The vault's file.
+        file: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// The key is a good key, but of another vault.
+    #[error("open the vault `{}`: `{}` is the key of another vault", file.display(), key.display())]
+    KeyWrong {
+        /// The vault's file.
+        file: PathBuf,
+        /// Where the key is.
+        key: PathBuf,
+    },
+    /// The key file is not a key file any more.
+    #[error("read the vault's key `{}`: expected {expected}", key.display())]
+    KeyDamaged {
+        /// Where the key is.
+        key: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// Others than the owner may read or write the key.
+    #[error("use the vault's key `{}`: its mode is {mode:04o}, expected 0600", key.display())]
+    KeyExposed {
+        /// Where the key is.
+        key: PathBuf,
+        /// The mode that it has.
+        mode: u32,
+    },
+    /// The cipher or the operating system's random generator failed.
+    #[error("{doing} in the vault: the cryptographic library failed")]
+    Cipher {
+        /// What was tried, a verb and its object.
+        doing: &'static str,
+    },
+    /// A vault answered with fewer items than were asked for.
+    #[error("use the vault: it answered {got} of {asked} items")]
+    Short {
+        /// How many were asked for.
+        asked: usize,
+        /// How many came.
+        got: usize,
+    },
+    /// The vault does not answer (a remote one, or a test's).
+    #[error("reach the vault: {reason}")]
+    Unreachable {
+        /// Why not.
+        reason: String,
+    },
+    /// The disk or the database file failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl VaultError {
+    /// Tells whether the change may have become durable although it was reported as failed.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Disk(disk) => disk.is_outcome_unknown(),
+            _ => false,
+        }
+    }
+
+    /// Says what an operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { name, .. } | Self::Purged { name, .. } => {
+                format!("`keyturn secret show` lists the versions of `{name}` that can be used")
+            }
+            Self::Disabled { .. } => "ask for another version of the secret".to_owned(),
+            Self::Damaged { file, .. } => format!(
+                "keep a copy of `{}`, check the disk, and bring the vault back from the last \
+                 backup; the other values can still be read",
+                file.display()
+            ),
+            Self::KeyMissing { key, .. } => format!(
+                "put the key back at `{}` with mode 0600; without it no value can be read. \
+                 Nothing was changed",
+                key.display()
+            ),
+            Self::KeyWrong { file, key } => format!(
+                "put the key that belongs to `{}` at `{}`; neither was changed",
+                file.display(),
+                key.display()
+            ),
+            Self::KeyDamaged { key, .. } => {
+                format!("bring `{}` back from its own backup", key.display())
+            }
+            Self::KeyExposed { key, .. } => format!("run `chmod 600 {}`", key.display()),
+            Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
+            Self::Disk(disk) => return disk.hint(),
+            Self::Cipher { .. } | Self::Short { .. } => return None,
+        })
+    }
+
+    /// Says whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotFound { .. }
+            | Self::Disabled { .. }
+            | Self::Purged { .. }
+            | Self::KeyMissing { .. }
+            | Self::KeyWrong { .. }
+            | Self::KeyDamaged { .. }
+            | Self::KeyExposed { .. } => Fault::Operator,
+            Self::Damaged { .. } | Self::Unreachable { .. } | Self::Cipher { .. } => Fault::Vault,
+            Self::Short { .. } => Fault::Bug,
+            Self::Disk(disk) => disk.fault(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The keys of an open vault, and what a sealed value is bound to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::password::Password;
+
+use super::super::cipher::{Cipher, KEY_BYTES, KeyBytes};
+use super::super::{VaultError, VersionInfo, key};
+use super::rows::{self, Row};
+use crate::disk::sqlite::Session;
+
+/// The text that proves a key to be the right one.
+const PROOF: &[u8] = b"keyturn vault";
+const PROOF_CONTEXT: &[&[u8]] = &[b"keyturn vault proof 1"];
+
+/// How many values one data-encryption key seals before the next one is made: see [`Cipher`].
+const VALUES_PER_KEY_MAX: u64 = 1 << 31;
+
+/// The key-encryption key of a vault and the data keys that it opens.
+#[derive(Debug)]
+pub(super) struct Keys {
+    master: Cipher,
+    /// The data keys that are in the file for good, by number.
+    data: Mutex<BTreeMap<i64, Arc<Cipher>>>,
+    file: PathBuf,
+    pub(super) values_max: u64,
+}
+
+impl Keys {
+    /// Takes the key-encryption key of the vault in `file`.
+    pub(super) fn new(master: Cipher, file: &Path) -> Self {
+        let file = file.to_owned();
+        Self { master, data: Mutex::default(), file, values_max: VALUES_PER_KEY_MAX }
+    }
+
+    /// Writes into a new vault what proves its key, and the first data key.
+    pub(super) async fn found(&self, session: &mut Session, now: u64) -> Result<(), VaultError> {
+        let proof = self.master.seal(PROOF_CONTEXT, PROOF)?;
+        rows::add_proof(session, self.master.id(), proof).await?;
+        self.add_data_key(session, 1, now).await?;
+        Ok(())
+    }
+
+    /// Returns the data key, and its number, to seal `count` more values with: the newest, or a
+    /// new one where that has sealed enough.
+    pub(super) async fn for_sealing(
+        &self,
+        session: &mut Session,
+        count: u64,
+        now: u64,
+    ) -> Result<(i64, Arc<Cipher>), VaultError> {
+        let (newest, used) = rows::newest_data_key(session).await?;
+        let (number, cipher) = if used > 0 && used.saturating_add(count) > self.values_max {
+            let next = newest.saturating_add(1);
+            (next, self.add_data_key(session, next, now).await?)
+        } else {
+            (newest, self.data_key(session, newest).await?)
+        };
+        rows::count_used(session, number, count).await?;
+        Ok((number, cipher))
+    }
+
+    /// Makes a data key and returns it; it is in the file once the transaction is committed.
+    async fn add_data_key(
+        &self,
+        session: &mut Session,
+        number: i64,
+        now: u64,
+    ) -> Result<Arc<Cipher>, VaultError> {
+        let bytes = key::random()?;
+        let number_bytes = number.to_be_bytes();
+        let context = wrap_context(self.master.id(), &number_bytes);
+        let wrapped = self.master.seal(&context, bytes.as_slice())?;
+        rows::add_data_key(session, number, self.master.id(), wrapped, now).await?;
+        Ok(Arc::new(Cipher::new(&bytes)?))
+    }
+
+    /// Tells whether the key is this vault's, and if not, whether the key or the file is wrong:
+    /// the file names its key in two ways, and damage to one leaves the other.
+    pub(super) async fn prove(
+        &self,
+        session: &mut Session,
+        key: PathBuf,
+    ) -> Result<(), VaultError> {
+        let (id, proof) = rows::proof(session).await?;
+        let same_id = id == self.master.id();
+        let proven = self.master.open(PROOF_CONTEXT, &proof).is_some_and(|text| *text == PROOF);
+        match (same_id, proven) {
+            (true, true) => {}
+            (false, false) => {
+                return Err(VaultError::KeyWrong { file: self.file.clone(), key });
+            }
+            (true, false) => return Err(session.health.corrupt("the proof of its key").into()),
+            (false, true) => return Err(session.health.corrupt("the id of its key").into()),
+        }
+        let (newest, _used) = rows::newest_data_key(session).await?;
+        self.data_key(session, newest).await?;
+        Ok(())
+    }
+
+    /// Returns a data key that is in the file for good.
+    async fn data_key(
+        &self,
+        session: &mut Session,
+        number: i64,
+    ) -> Result<Arc<Cipher>, VaultError> {
+        let known = self.data.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
+        if let Some(cipher) = known {
+            return Ok(cipher);
+        }
+        let Some((id, wrapped)) = rows::data_key(session, number).await? else {
+            return Err(session.health.corrupt(format!("a data key {number}")).into());
+        };
+        let opened = self.master.open(&wrap_context(&id, &number.to_be_bytes()), &wrapped);
+        let bytes = opened.and_then(|text| <[u8; KEY_BYTES]>::try_from(text.as_slice()).ok());
+        let Some(bytes) = bytes.map(KeyBytes::new) else {
+            return Err(session
+                .health
+                .corrupt(format!("data key {number} as it was sealed"))
+                .into());
+        };
+        let cipher = Arc::new(Cipher::new(&bytes)?);
+        self.data.lock().unwrap_or_else(PoisonError::into_inner).insert(number, cipher.clone());
+        Ok(cipher)
+    }
+
+    /// Opens the value in a row.
+    pub(super) async fn open(
+        &self,
+        session: &mut Session,
+        row: &Row,
+    ) -> Result<Password, VaultError> {
+        let cipher = self.data_key(session, row.data_key).await?;
+        let bound = Bound::new(row.data_key, &row.name, &row.info);
+        let sealed = row.value.as_deref().unwrap_or_default();
+        cipher
+            .open(&bound.context(), sealed)
+            .and_then(|text| String::from_utf8(text.to_vec()).ok())
+            .and_then(|text| Password::new(text).ok())
+            .ok_or_else(|| VaultError::Damaged {
+                name: row.name.clone(),
+                version: row.info.version.clone(),
+                file: self.file.clone(),
+            })
+    }
+}
+
+fn wrap_context<'a>(master: &'a str, number: &'a [u8; 8]) -> [&'a [u8]; 3] {
+    [b"keyturn vault data key 1", master.as_bytes(), number]
+}
+
+/// What a sealed value belongs to.
+pub(super) struct Bound<'a> {
+    data_key: [u8; 8],
+    name: String,
+    info: &'a VersionInfo,
+}
+
+impl<'a> Bound<'a> {
+    pub(super) fn new(data_key: i64, name: &str, info: &'a VersionInfo) -> Self {
+        Self { data_key: data_key.to_be_bytes(), name: name.to_ascii_lowercase(), info }
+    }
+
+    pub(super) fn context(&self) -> [&[u8]; 5] {
+        let (version, tag) = (self.info.version.0.as_bytes(), self.info.tag.as_str().as_bytes());
+        [b"keyturn vault value 1", &self.data_key, self.name.as_bytes(), version, tag]
+    }
+}

@@ -1,0 +1,270 @@
+//! Operations of the controller over a world in memory, under paused time.
+
+mod world;
+
+use controller::model::{OperationState, Outcome};
+use controller::plan::Request;
+use controller::service::{ServiceError, StateAction};
+use protocol::status::{ConfigurationState, SynchronizationStatus};
+use world::{Fault, World, start, world};
+
+const SWITCHES: [&str; 4] = ["ce-01", "ce-02", "ce-03", "ts-01"];
+
+async fn rotate(world: &World) -> controller::model::Operation {
+    let id = world.service.submit(&world.fabric(), Request::Rotate, None).await.unwrap();
+    world.wait(id).await
+}
+
+async fn resync(world: &World) -> controller::model::Operation {
+    let id = world.service.submit(&world.fabric(), Request::Resync, None).await.unwrap();
+    world.wait(id).await
+}
+
+fn sets(world: &World) -> usize {
+    world.service.read(&world.fabric(), |fabric| fabric.active_sets().len()).unwrap()
+}
+
+fn status(world: &World, device: &str) -> SynchronizationStatus {
+    let name = device.parse().unwrap();
+    let status = |fabric: &controller::model::Fabric| fabric.devices[&name].synchronization_status();
+    world.service.read(&world.fabric(), status).unwrap()
+}
+
+fn failure(operation: &controller::model::Operation, device: &str) -> String {
+    match &operation.outcomes[&device.parse().unwrap()] {
+        Outcome::Failed(failure) => failure.code.clone(),
+        Outcome::Succeeded => "Succeeded".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn adoption_verifies_every_device_and_changes_none() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    for device in SWITCHES {
+        assert_eq!(status(&world, device), SynchronizationStatus::InSync);
+        world.devices.with(device, |device| assert_eq!(device.changes, 0));
+    }
+    world.assert_revealed_opens().await;
+    let again = world.apply().await;
+    assert_eq!((again.operation, again.unchanged), (None, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_current_password_is_told_and_never_tried_again() {
+    let world = world(&SWITCHES).await;
+    world.devices.with("ce-02", |device| {
+        for value in device.running.values_mut() {
+            "Somebody-elses.1".clone_into(value);
+        }
+        device.startup = device.running.clone();
+    });
+    let applied = world.apply().await;
+    let operation = world.wait(applied.operation.unwrap()).await;
+    assert_eq!(failure(&operation, "ce-02"), "AuthenticationFailed");
+    assert_eq!(failure(&operation, "ce-01"), "Succeeded");
+    world.devices.with("ce-02", |device| assert_eq!(device.refused_logins, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_changes_every_password_once_and_proves_it() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    let operation = rotate(&world).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+    assert_eq!(sets(&world), 1);
+    for device in SWITCHES {
+        assert_eq!(status(&world, device), SynchronizationStatus::InSync);
+        world.devices.with(device, |device| {
+            assert_eq!((device.changes, device.refused_logins), (1, 0));
+            assert!(device.running.values().all(|value| !value.starts_with("Factory")));
+        });
+    }
+    world.assert_revealed_opens().await;
+    world.assert_nothing_lost();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_device_keeps_its_password_until_a_resync() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.devices.break_it("ce-02", Fault::Unreachable);
+    let operation = rotate(&world).await;
+    assert_eq!(operation.state, OperationState::Failed);
+    assert_eq!(failure(&operation, "ce-02"), "CouldNotConnect");
+    assert_eq!((operation.succeeded(), sets(&world)), (3, 2));
+    assert_eq!(status(&world, "ce-02"), SynchronizationStatus::OutOfSync);
+    world.assert_revealed_opens().await;
+
+    let before = world.vault.len();
+    world.devices.heal("ce-02");
+    let operation = resync(&world).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+    assert_eq!((sets(&world), world.vault.len()), (1, before));
+    world.assert_revealed_opens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_device_that_stays_down_never_blocks_rotations() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.devices.break_it("ce-02", Fault::Unreachable);
+    for _ in 0..4 {
+        rotate(&world).await;
+        let active = |f: &controller::model::Fabric| format!("{:?}", f.active_sets());
+        let active = world.service.read(&world.fabric(), active).unwrap();
+        assert_eq!(sets(&world), 2, "{active} {:?}", world.service.read(&world.fabric(), |f| f.devices[&"ce-02".parse().unwrap()].secrets.clone()));
+    }
+    world.devices.heal("ce-02");
+    assert_eq!(resync(&world).await.state, OperationState::Succeeded);
+    assert_eq!(sets(&world), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_line_is_settled_within_the_operation() {
+    for fault in [Fault::DropBefore, Fault::DropAfter, Fault::LieYes, Fault::DiskFull] {
+        let world = world(&SWITCHES).await;
+        world.adopt().await;
+        world.devices.break_it("ce-03", fault);
+        let operation = rotate(&world).await;
+        world.assert_nothing_lost();
+        if fault == Fault::DropAfter {
+            assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+        } else {
+            assert_eq!(operation.state, OperationState::Failed, "{fault:?}");
+            assert_ne!(status(&world, "ce-03"), SynchronizationStatus::InSync);
+        }
+        world.devices.with("ce-03", |device| assert!(device.refused_logins <= 4, "{fault:?}"));
+        world.devices.heal("ce-03");
+        if operation.state == OperationState::Failed {
+            let resynced = resync(&world).await;
+            assert_eq!(resynced.state, OperationState::Succeeded, "{fault:?} {resynced:?}");
+        }
+        assert_eq!(sets(&world), 1, "{fault:?}");
+        world.assert_revealed_opens().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_at_any_event_finishes_the_rotation() {
+    for events in 0.. {
+        let world = world(&SWITCHES).await;
+        world.adopt().await;
+        world.store.faults().after(events, controller::store::StoreFault::FailBefore);
+        let submitted = world.service.submit(&world.fabric(), Request::Rotate, None).await;
+        if submitted.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_secs(1200)).await;
+        }
+        let reached = world.store.faults().calls();
+        world.store.faults().clear();
+        let service = start(&world.store, &world.vault, &world.devices).await;
+        let world = World { service, ..world };
+        if let Ok(id) = submitted {
+            let operation = world.wait(id).await;
+            assert_eq!(operation.state, OperationState::Succeeded, "{events}: {operation:?}");
+            assert_eq!(sets(&world), 1);
+        }
+        world.assert_nothing_lost();
+        world.assert_revealed_opens().await;
+        if reached < events {
+            assert!(events > 10, "too few crash points: {events}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn disabled_devices_are_skipped_and_named_and_come_back_by_resync() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    let device = world.device_id("ce-02");
+    world.service.set_administrative_state(&device, StateAction::Disable).await.unwrap();
+    let operation = rotate(&world).await;
+    assert_eq!(operation.state, OperationState::Failed);
+    assert_eq!(operation.skipped[0].code, "DeviceDisabled");
+    assert_eq!((operation.succeeded(), sets(&world)), (3, 2));
+    assert_eq!(status(&world, "ce-02"), SynchronizationStatus::OutOfSync);
+    let request = Request::ResyncDevice("ce-02".parse().unwrap());
+    let refused = world.service.submit(&world.fabric(), request.clone(), None).await.unwrap_err();
+    assert!(matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeviceDisabled"));
+
+    let verified =
+        world.service.set_administrative_state(&device, StateAction::Enable).await.unwrap();
+    world.wait(verified.unwrap()).await;
+    assert_eq!(status(&world, "ce-02"), SynchronizationStatus::OutOfSync);
+    let id = world.service.submit(&world.fabric(), request, None).await.unwrap();
+    assert_eq!(world.wait(id).await.state, OperationState::Succeeded);
+    assert_eq!(sets(&world), 1);
+    world.assert_revealed_opens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_device_is_in_deferred_control_until_resynced() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.devices.break_it("ce-02", Fault::Unreachable);
+    rotate(&world).await;
+    let state = || {
+        let name = "ce-02".parse().unwrap();
+        let state = |f: &controller::model::Fabric| f.devices[&name].configuration_state;
+        world.service.read(&world.fabric(), state).unwrap()
+    };
+    assert_eq!(state(), ConfigurationState::DeferredControl);
+    for action in [StateAction::Disable, StateAction::Rma] {
+        let device = world.device_id("ce-02");
+        let refused = world.service.set_administrative_state(&device, action).await.unwrap_err();
+        assert!(
+            matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeferredControl")
+        );
+    }
+    world.devices.heal("ce-02");
+    resync(&world).await;
+    assert_eq!(state(), ConfigurationState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locked_fabric_refuses_rotation_and_resync() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.service.set_lock(&world.fabric(), true).await.unwrap();
+    for request in [Request::Rotate, Request::Resync] {
+        let refused = world.service.submit(&world.fabric(), request, None).await.unwrap_err();
+        assert!(
+            matches!(refused, ServiceError::Refused { refusal } if refusal.code == "FabricLocked")
+        );
+    }
+    world.service.set_lock(&world.fabric(), false).await.unwrap();
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_rotation_while_one_runs_is_refused_and_a_repeated_one_is_the_same() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    let id = Some("request-1".to_owned());
+    let fabric = world.fabric();
+    let submit = |id| world.service.submit(&fabric, Request::Rotate, id);
+    let first = submit(id.clone()).await.unwrap();
+    assert_eq!(submit(id).await.unwrap(), first);
+    let refused = submit(None).await.unwrap_err();
+    assert!(
+        matches!(refused, ServiceError::Refused { refusal } if refusal.code == "OperationInProgress")
+    );
+    world.wait(first).await;
+    assert_eq!(sets(&world), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_is_down_changes_no_device() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.vault.faults().set(controller::vault::VaultFault::DownBefore);
+    let operation = rotate(&world).await;
+    assert_eq!(failure(&operation, "ce-01"), "VaultUnavailable");
+    for device in SWITCHES {
+        world.devices.with(device, |device| assert_eq!(device.changes, 0));
+    }
+    world.vault.faults().clear();
+    world.assert_revealed_opens().await;
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+}
