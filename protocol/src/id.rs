@@ -1,7 +1,7 @@
 //! Typed names of things: ARM ids, device and profile names, numbers that must not be mixed up.
 //!
 //! ARM compares ids without case and keeps the case that the caller gave
-//! (facts: Azure Resource Manager, resource id rules), so every name here does the same: `Eq`,
+//! (Azure Resource Manager, rules for resource ids), so every name here does the same: `Eq`,
 //! `Ord` and `Hash` ignore ASCII case, `Display` prints what was given.
 
 use std::borrow::Cow;

@@ -101,7 +101,6 @@ impl Draft {
         self.next.pending = Some(set);
         // After an observation the first setting counts as one "again".
         self.next.retries = retries.saturating_add(u8::from(!settled));
-        self.next.tried.clear();
         self.next.reconcile = false;
         self.next.reason = None;
         let draft = self.write(Write::Opened(set));

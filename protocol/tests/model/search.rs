@@ -37,48 +37,67 @@ pub(crate) struct Search<'m> {
 
 impl<'m> Search<'m> {
     pub(crate) fn new(model: &'m Protocol, states_max: usize) -> Self {
-        let edge = model.init_states();
-        let seen = edge.iter().map(|world| (fingerprint(world), 0)).collect();
-        Self { model, states_max, seen, edge, transitions: 0, depth: 0 }
+        let seen = HashMap::default();
+        Self { model, states_max, seen, edge: Vec::new(), transitions: 0, depth: 0 }
     }
 
+    /// How many unique states were found; every one was checked when it was.
     pub(crate) fn states(&self) -> usize {
         self.seen.len()
     }
 
+    /// Whether there are no others within the bounds.
     pub(crate) fn is_complete(&self) -> bool {
         self.edge.is_empty()
     }
 
     /// Searches level by level; returns what was broken first, and how.
     pub(crate) fn run(&mut self, mut report: impl FnMut(&str)) -> Option<String> {
-        let mut actions = Vec::new();
-        while !self.edge.is_empty() {
-            let mut next = Vec::new();
-            for world in std::mem::take(&mut self.edge) {
-                if self.states() >= self.states_max {
-                    self.edge = next;
-                    return None;
-                }
-                if let Some(name) = property::broken(self.model, &world) {
-                    return Some(format!("{name}\n{}", self.witness(&world)));
-                }
-                let from = fingerprint(&world);
-                self.model.actions(&world, &mut actions);
-                for action in actions.drain(..) {
-                    let Some(reached) = self.model.next_state(&world, action) else { continue };
-                    self.transitions += 1;
-                    if let Entry::Vacant(slot) = self.seen.entry(fingerprint(&reached)) {
-                        slot.insert(from);
-                        next.push(reached);
-                    }
-                }
+        for world in self.model.init_states() {
+            let broken = self.find(world, 0);
+            if broken.is_some() {
+                return broken;
             }
-            self.depth += 1;
-            self.edge = next;
+        }
+        while !self.edge.is_empty() && self.states() < self.states_max {
+            let broken = self.go_deeper();
             report(&format!("{} states to depth {}", self.states(), self.depth));
+            if broken.is_some() {
+                return broken;
+            }
         }
         None
+    }
+
+    /// Visits the states that were found last, up to the number of states asked for.
+    fn go_deeper(&mut self) -> Option<String> {
+        let mut actions = Vec::new();
+        let edge = std::mem::take(&mut self.edge);
+        for world in &edge {
+            let from = fingerprint(world);
+            self.model.actions(world, &mut actions);
+            for action in actions.drain(..) {
+                let Some(reached) = self.model.next_state(world, action) else { continue };
+                self.transitions += 1;
+                if let Some(broken) = self.find(reached, from) {
+                    return Some(broken);
+                }
+            }
+            if self.states() >= self.states_max {
+                return None;
+            }
+        }
+        self.depth += 1;
+        None
+    }
+
+    /// Notes a state and checks it if it is a new one; says what it breaks.
+    fn find(&mut self, world: World, from: u64) -> Option<String> {
+        let Entry::Vacant(slot) = self.seen.entry(fingerprint(&world)) else { return None };
+        slot.insert(from);
+        self.edge.push(world);
+        let name = property::broken(self.model, &world)?;
+        Some(format!("{name}\n{}", self.witness(&world)))
     }
 
     /// Finds the way to a state again from the fingerprints along it.
