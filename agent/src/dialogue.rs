@@ -389,6 +389,3 @@ impl Dialogue {
         Some(until.min(nudge_at))
     }
 }
-
-
-

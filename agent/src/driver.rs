@@ -58,10 +58,7 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    pub(crate) fn new(
-        job: protocol::job::JobId,
-        out: mpsc::UnboundedSender<FromAgent>,
-    ) -> Self {
+    pub(crate) fn new(job: protocol::job::JobId, out: mpsc::UnboundedSender<FromAgent>) -> Self {
         Self { job, out }
     }
 

@@ -13,6 +13,7 @@ use protocol::id::{PasswordSet, ProfileName};
 use protocol::password::Password;
 use sha_crypt::{Algorithm, CustomizedPasswordHasher, Params, PasswordVerifier, ShaCrypt};
 use tokio::sync::{OnceCell, Semaphore};
+use yescrypt::Yescrypt;
 use zeroize::Zeroizing;
 
 /// How many hashes are kept before the cache begins anew: nearly 200 sets of 21 profiles.
@@ -22,6 +23,13 @@ const CACHED_MAX: usize = 4096;
 const VERDICTS_MAX: usize = 105_000;
 /// The most rounds of a stored hash that are worth computing: a device could name a billion.
 const ROUNDS_MAX: u32 = 100_000;
+/// The most memory that a stored yescrypt hash may cost, in bytes: four times what Debian's and
+/// Ubuntu's passwords take. Its time goes with its memory.
+const YESCRYPT_BYTES_MAX: u64 = 64 << 20;
+/// The characters of a yescrypt hash: 32 bytes in crypt's alphabet.
+const YESCRYPT_HASH_LENGTH: usize = 43;
+/// How yescrypt hashes begin: what Linux distributions store today.
+const YESCRYPT: &str = "$y$";
 /// Random bytes in a salt; 12 make the 16 characters that crypt uses.
 const SALT_BYTES: usize = 12;
 
@@ -112,11 +120,8 @@ impl Hashes {
         if !is_computable(stored) {
             return Ok(Verdict::Unknown);
         }
-        let cell = remembered(
-            &self.verdicts,
-            self.digest(&[stored.as_bytes()], password),
-            VERDICTS_MAX,
-        );
+        let cell =
+            remembered(&self.verdicts, self.digest(&[stored.as_bytes()], password), VERDICTS_MAX);
         let verdict = cell.get_or_try_init(|| async {
             let (stored, password) = (stored.to_owned(), password.duplicate());
             self.off_the_async_threads(move || verify(&stored, &password)).await
@@ -181,6 +186,9 @@ fn compute_with(password: &Password, salt: &[u8]) -> Result<Arc<str>, HashError>
 
 /// Tells whether a stored hash is of a kind, and of a cost, that is computed here.
 fn is_computable(stored: &str) -> bool {
+    if let Some(fields) = stored.strip_prefix(YESCRYPT) {
+        return is_computable_yescrypt(fields);
+    }
     let Some(fields) = stored.strip_prefix("$6$").or_else(|| stored.strip_prefix("$5$")) else {
         return false;
     };
@@ -188,8 +196,30 @@ fn is_computable(stored: &str) -> bool {
     rounds.is_none_or(|rounds| rounds.parse::<u32>().is_ok_and(|rounds| rounds <= ROUNDS_MAX))
 }
 
+/// Takes the parameters that `crypt_gensalt` writes, such as `j9T`: flavour, memory, block size,
+/// and none of the optional ones, which cost time without end.
+fn is_computable_yescrypt(fields: &str) -> bool {
+    let mut fields = fields.split('$');
+    let (Some(parameters), Some(_salt), Some(hash), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return false;
+    };
+    let cheap = |given: yescrypt::Params| {
+        let blocks = given.n().checked_mul(u64::from(given.r()));
+        blocks.and_then(|blocks| blocks.checked_mul(128)).is_some_and(|b| b <= YESCRYPT_BYTES_MAX)
+    };
+    hash.len() == YESCRYPT_HASH_LENGTH
+        && parameters.len() == 3
+        && parameters.parse().is_ok_and(cheap)
+}
+
 fn verify(stored: &str, password: &Password) -> Verdict {
-    let same = ShaCrypt::default().verify_password(password.expose().as_bytes(), stored).is_ok();
+    let password = password.expose().as_bytes();
+    let same = match stored.starts_with(YESCRYPT) {
+        true => Yescrypt::default().verify_password(password, stored).is_ok(),
+        false => ShaCrypt::default().verify_password(password, stored).is_ok(),
+    };
     if same { Verdict::Same } else { Verdict::Other }
 }
 
@@ -212,9 +242,8 @@ mod tests {
     #[tokio::test]
     async fn a_hash_that_openssl_made_is_verified() {
         let hashes = Hashes::new().unwrap();
-        let check = async |stored: &str, text: &str| {
-            hashes.verify(stored, &password(text)).await.unwrap()
-        };
+        let check =
+            async |stored: &str, text: &str| hashes.verify(stored, &password(text)).await.unwrap();
         assert_eq!(check(KNOWN, "Test-Pass.1").await, Verdict::Same);
         assert_eq!(check(KNOWN, "Test-Pass.1").await, Verdict::Same);
         assert_eq!(check(KNOWN, "Test-Pass.2").await, Verdict::Other);
@@ -224,6 +253,26 @@ mod tests {
         }
         let costly = "$6$rounds=999999999$abcdefgh12345678$x";
         assert_eq!(check(costly, "x").await, Verdict::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_hash_as_linux_stores_it_is_verified_unless_it_costs_too_much() {
+        // `crypt("Test-Pass.1", "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$")` of libxcrypt.
+        const STORED: &str =
+            "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$N29wD3wuYJW4IlQ9fiL3S04goWZis6q.o4Yw4Uy41S1";
+        let hashes = Hashes::new().unwrap();
+        let check = async |stored: &str, text: &str, expect: Verdict| {
+            assert_eq!(hashes.verify(stored, &password(text)).await.unwrap(), expect, "{stored}");
+        };
+        check(STORED, "Test-Pass.1", Verdict::Same).await;
+        check(STORED, "Test-Pass.2", Verdict::Other).await;
+        for costly in ["jzT", "jDT", "j9zzzzz", "j9T5", "j", "", "???"] {
+            check(&STORED.replace("j9T", costly), "Test-Pass.1", Verdict::Unknown).await;
+        }
+        check("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$", "Test-Pass.1", Verdict::Unknown).await;
+        check(&format!("{STORED}$"), "Test-Pass.1", Verdict::Unknown).await;
+        let other_salt = STORED.replace("F5Jx", "F5J?");
+        check(&other_salt, "Test-Pass.1", Verdict::Other).await;
     }
 
     #[tokio::test]

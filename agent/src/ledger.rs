@@ -200,9 +200,9 @@ impl Ledger {
     /// # Errors
     /// Returns [`LedgerError::StaleEpoch`], [`LedgerError::Repeated`] where this step was begun
     /// before, or why the job could not be made durable.
-    pub async fn prepare(&self, job: &Job) -> Result<(), LedgerError> {
+    pub async fn prepare(&self, job: &Arc<Job>) -> Result<(), LedgerError> {
         self.obey(&job.fabric, job.epoch).await?;
-        let record = Record::Prepared { job: Box::new(job.clone()) };
+        let record = Record::Prepared { job: Arc::clone(job) };
         {
             let mut state = self.state();
             let step = Step::of(job);
@@ -219,13 +219,13 @@ impl Ledger {
     /// # Errors
     /// Returns [`LedgerError::UnknownJob`], [`LedgerError::StaleEpoch`] where a higher epoch was
     /// obeyed since, [`LedgerError::Repeated`], or why it could not be made durable.
-    pub async fn begin(&self, id: JobId) -> Result<Job, LedgerError> {
+    pub async fn begin(&self, id: JobId) -> Result<Arc<Job>, LedgerError> {
         let (job, record) = {
             let mut state = self.state();
             if let Some(step) = state.begun_step(id) {
                 return Err(LedgerError::Repeated { step });
             }
-            let job = state.prepared(id).ok_or(LedgerError::UnknownJob)?.clone();
+            let job = Arc::clone(state.prepared(id).ok_or(LedgerError::UnknownJob)?);
             let obeyed = state.epoch(&job.fabric);
             if job.epoch < obeyed {
                 return Err(LedgerError::StaleEpoch { given: job.epoch, obeyed });

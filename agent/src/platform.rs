@@ -12,18 +12,18 @@ mod file;
 mod graph;
 mod limits;
 mod operation;
+mod pattern;
 mod row;
 mod slot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::bytes::Regex;
-
 pub use error::PlatformError;
 pub use graph::ModeId;
 pub use limits::{Limits, Lockout, LockoutScope};
 pub use operation::{Answer, Operation, OperationKind, Step};
+pub use pattern::Pattern;
 pub use row::{Row, rows};
 pub use slot::{Filling, Slot, SlotError, Template};
 
@@ -54,9 +54,9 @@ pub struct Platform {
     /// What the device takes.
     pub limits: Limits,
     /// Looked for in every line of the reply to a line that was sent.
-    pub failures: Vec<Regex>,
+    pub failures: Arc<[Pattern]>,
     /// The prompt of a shell that waits for the rest of a here-document, if the device has one.
-    pub continuation: Option<Regex>,
+    pub continuation: Option<Pattern>,
     modes: Vec<Mode>,
     edges: Vec<Edge>,
     operations: BTreeMap<OperationKind, Operation>,
@@ -68,12 +68,12 @@ pub struct Mode {
     /// The name that edges and operations refer to.
     pub name: String,
     /// The general prompt pattern; its group `host` is what the device calls itself.
-    pub prompt: Regex,
+    pub prompt: Pattern,
     /// Texts that a prompt of this mode does not contain.
     pub exclude: Arc<[String]>,
-    /// The pattern of the prompt once the host's name is known, with `{host}` for it. It must be
-    /// prefix-free: no prompt of this mode may be the beginning of another one.
-    pub exact: Option<String>,
+    /// What follows the host's name in the prompt, once that name is known. It must be prefix-free:
+    /// no prompt of this mode may be the beginning of another one.
+    pub exact: Option<Pattern>,
     /// The line that leaves a stranger's (or our own crashed) session found in this mode on a
     /// serial line. Never one that commits.
     pub leave: Option<String>,
@@ -96,19 +96,19 @@ pub struct Ssh {
 #[derive(Debug, Clone)]
 pub struct LoginPatterns {
     /// Asks for the user's name.
-    pub name: Regex,
+    pub name: Pattern,
     /// Asks for the password.
-    pub password: Regex,
+    pub password: Pattern,
     /// Says that name and password do not fit.
-    pub rejected: Regex,
+    pub rejected: Pattern,
     /// Says that the account is locked.
-    pub locked: Regex,
+    pub locked: Pattern,
     /// Says that the password must be changed before anything else.
-    pub expired: Regex,
+    pub expired: Pattern,
     /// Asks for a key before the login prompt appears.
-    pub wake: Regex,
+    pub wake: Pattern,
     /// Holds a long reply back until a key is pressed.
-    pub pager: Regex,
+    pub pager: Pattern,
 }
 
 impl Platform {
@@ -180,13 +180,6 @@ impl Mode {
         let host = self.prompt.captures(line)?.name("host")?;
         String::from_utf8(host.as_bytes().to_vec()).ok()
     }
-
-    /// Builds the pattern of this mode's prompt on a device that calls itself `host`.
-    #[must_use]
-    pub fn exact_for(&self, host: &str) -> Option<Regex> {
-        let pattern = self.exact.as_ref()?.replace("{host}", &regex::escape(host));
-        file::ascii(&pattern).ok()
-    }
 }
 
 /// Tells whether `text` occurs in `line`.
@@ -240,6 +233,3 @@ impl Platforms {
         self.by_name.values()
     }
 }
-
-
-

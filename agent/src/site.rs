@@ -57,8 +57,7 @@ pub fn load(folder: Option<&Path>) -> Result<Platforms, SiteError> {
 }
 
 fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, SiteError> {
-    let unreadable =
-        |source| SiteError::Read { path: folder.display().to_string(), source };
+    let unreadable = |source| SiteError::Read { path: folder.display().to_string(), source };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

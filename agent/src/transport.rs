@@ -282,7 +282,9 @@ impl Transports {
     /// Returns the real ones: TCP, serial ports, consoles through terminal servers.
     #[must_use]
     pub fn real() -> Self {
-        Self { ssh: Arc::new(Ssh), serial: Arc::new(Serial), console: Arc::new(Console) }
+        let ssh = Ssh::default();
+        let console = Arc::new(Console::through(&ssh));
+        Self { ssh: Arc::new(ssh), serial: Arc::new(Serial), console }
     }
 
     /// Returns the transport for a path.

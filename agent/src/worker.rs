@@ -109,6 +109,7 @@ impl Agent {
                 self.floor.fetch_max(epoch.0, Ordering::Relaxed);
             }
             ToAgent::Prepare(job) => {
+                let job = Arc::<Job>::from(job);
                 tokio::spawn(async move {
                     let refused = agent.prepare(&job).await.err();
                     send(&out, FromAgent::Prepared { job: job.id, refused });
@@ -131,7 +132,7 @@ impl Agent {
     }
 
     /// Checks a job and keeps it durably.
-    async fn prepare(&self, job: &Job) -> Result<(), Stop> {
+    async fn prepare(&self, job: &Arc<Job>) -> Result<(), Stop> {
         let floor = Epoch(self.floor.load(Ordering::Relaxed));
         if job.epoch < floor {
             let error = LedgerError::StaleEpoch { given: job.epoch, obeyed: floor };
@@ -191,7 +192,7 @@ impl Agent {
         }
     }
 
-    async fn run(self: &Arc<Self>, job: &Job, from: Instant, reports: &Reports) -> Finish {
+    async fn run(self: &Arc<Self>, job: &Arc<Job>, from: Instant, reports: &Reports) -> Finish {
         let time = Duration::from_millis(job.rules.time_max_ms).min(JOB_TIME_MAX);
         let deadline = from + time;
         let bundle = match self.open(job) {
@@ -207,7 +208,7 @@ impl Agent {
             let detail = "the device or the agent was busy for all of the job's time";
             return Finish::NothingSent(stop(Reason::TimedOut, detail));
         };
-        let (agent, job, sender) = (Arc::clone(self), job.clone(), reports.clone());
+        let (agent, job, sender) = (Arc::clone(self), Arc::clone(job), reports.clone());
         let work = job.work;
         let task = tokio::spawn(async move {
             driver::carry_out(&job, &bundle, &agent.kit, &sender, deadline).await

@@ -1,5 +1,11 @@
 //! Platform files: what they say, and how a wrong one is refused.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test panic as the test itself does"
+)]
+
 use agent::platform::{
     Filling, OperationKind, Platform, PlatformError, Platforms, Slot, SlotError, Template, rows,
 };
@@ -43,9 +49,16 @@ fn every_known_prompt_belongs_to_exactly_one_mode_and_other_lines_to_none() {
     eos("eos_switch(config-s-scrapl-qos-profile-CORE-EGRESS-QUEUING-txq-5)#", Some("session"));
     eos("localhost(config-s-sc-sg-tacacs+-my_group)#", Some("session"));
     eos("[admin@eos1 ~]$ ", Some("shell"));
-    for line in ["<redacted>", "slot#2 busy", "Password: ", "", "% Invalid input", "! warning",
-        "username a secret sha512 $6$x$y#", "--More--"]
-    {
+    for line in [
+        "<redacted>",
+        "slot#2 busy",
+        "Password: ",
+        "",
+        "% Invalid input",
+        "! warning",
+        "username a secret sha512 $6$x$y#",
+        "--More--",
+    ] {
         eos(line, None);
     }
     check("opengear", "# ", Some("root"));
@@ -65,7 +78,8 @@ fn rows_are_read_as_devices_write_them() {
         let platform = platforms.find(platform).unwrap();
         let operation = platform.operation(kind).unwrap();
         let found = rows(&operation.rows, text).into_iter().map(|row| {
-            let hash = if row.nopassword { "nopassword".to_owned() } else { row.hash.unwrap_or_default() };
+            let hash =
+                if row.nopassword { "nopassword".to_owned() } else { row.hash.unwrap_or_default() };
             let user = row.user.or(row.session).or(row.index).unwrap_or_default();
             let own = if row.own { "*" } else { "" };
             format!("{own}{user}|{}|{hash}", row.attributes.unwrap_or_default())
@@ -97,12 +111,14 @@ fn rows_are_read_as_devices_write_them() {
     let who = "    Line      User        Host(s)       Idle        Location\n   \
         1 con 0    admin       idle      00:03:11  -\n*  2 vty 3    admin   idle 00:00:00 10.0.0.1";
     assert_eq!(read("arista-eos", OperationKind::Sessions, who), ["admin||", "*admin||"]);
-    let index = "config.users.total 2\nconfig.users.user1.username root\nconfig.users.user2.username op";
+    let index =
+        "config.users.total 2\nconfig.users.user1.username root\nconfig.users.user2.username op";
     let platform = platforms.find("opengear").unwrap();
     let found = rows(&platform.operation(OperationKind::Index).unwrap().rows, index);
     assert_eq!(found.len(), 2);
     assert_eq!(found[1].index.as_deref(), Some("2"));
-    let shadow = "root:*:19000:0:99999:7:::\nopadmin:$6$s$h:20000:0:99999:7:::\nopen::1:0:99999:7:::";
+    let shadow =
+        "root:*:19000:0:99999:7:::\nopadmin:$6$s$h:20000:0:99999:7:::\nopen::1:0:99999:7:::";
     assert_eq!(
         read("linux", OperationKind::ReadHashes, shadow),
         ["root||*", "opadmin||$6$s$h", "open||"]
@@ -133,27 +149,79 @@ fn check(from: &str, to: &str, line_has: &str, key: &str, expect: &str, hint: Op
 fn a_wrong_file_is_refused_with_line_key_and_the_nearest_right_name() {
     check("pipeline = true", "pipelin = true", "pipelin", "pipelin", "pipeline", Some("pipeline"));
     check("exclude = [\"(config\"]", "exlude = []", "exlude", "exlude", "exclude", Some("exclude"));
-    check("{new:sha512-crypt}", "{new:sha512crypt}", "sha512crypt", "send",
-        "nearest is `{new:sha512-crypt}`", Some("{new:sha512-crypt}"));
-    check("send = \"configure session {session}\", to = \"session\"",
-        "send = \"configure session {session}\", to = \"sesion\"", "sesion", "mode",
-        "unknown name `sesion`", Some("session"));
-    check("[operations.save]", "[operations.safe]", "safe", "operations.safe", "expected one of",
-        Some("save"));
+    check(
+        "{new:sha512-crypt}",
+        "{new:sha512crypt}",
+        "sha512crypt",
+        "send",
+        "nearest is `{new:sha512-crypt}`",
+        Some("{new:sha512-crypt}"),
+    );
+    check(
+        "send = \"configure session {session}\", to = \"session\"",
+        "send = \"configure session {session}\", to = \"sesion\"",
+        "sesion",
+        "mode",
+        "unknown name `sesion`",
+        Some("session"),
+    );
+    check(
+        "[operations.save]",
+        "[operations.safe]",
+        "safe",
+        "operations.safe",
+        "expected one of",
+        Some("save"),
+    );
+}
+
+#[test]
+fn a_wrong_value_or_pattern_is_refused_with_what_was_expected() {
     check("settle = \"200ms\"", "settle = 200", "settle", "settle", "expected a string", None);
     check("settle = \"200ms\"", "settle = \"200\"", "settle", "settle", "duration", None);
     check("each = true", "each = false", "username {user}", "send", "needs `each = true`", None);
-    check("prompt = '^(?P<host>[\\w.\\-@()/: ]{1,63})> ?$'", "prompt = '^(['", "prompt = '^(['",
-        "prompt", "byte pattern", None);
+    check(
+        "prompt = '^(?P<host>[\\w.\\-@()/: ]{1,63})> ?$'",
+        "prompt = '^(['",
+        "prompt = '^(['",
+        "prompt",
+        "byte pattern",
+        None,
+    );
     check("exact = '^{host}>'", "exact = '>'", "exact = '>'", "exact", "`^{host}`", None);
-    check("(?P<session>[\\w.\\-]+)\":\\s*\\{", "(?P<sesion>[\\w.\\-]+)\":\\s*\\{", "sesion", "rows",
-        "unknown name `sesion`", Some("session"));
-    check("\"aes256-cbc\"", "\"aes256cbc\"", "aes256cbc", "ciphers", "aes256-cbc", Some("aes256-cbc"));
-    check(", commits = true, time-max = \"60s\" },\n]", " },\n]", "operations.set-passwords",
-        "set-passwords", "commits = true", None);
+    check(
+        "(?P<session>[\\w.\\-]+)\":\\s*\\{",
+        "(?P<sesion>[\\w.\\-]+)\":\\s*\\{",
+        "sesion",
+        "rows",
+        "unknown name `sesion`",
+        Some("session"),
+    );
+    check(
+        "\"aes256-cbc\"",
+        "\"aes256cbc\"",
+        "aes256cbc",
+        "ciphers",
+        "aes256-cbc",
+        Some("aes256-cbc"),
+    );
+    check(
+        ", commits = true, time-max = \"60s\" },\n]",
+        " },\n]",
+        "operations.set-passwords",
+        "set-passwords",
+        "commits = true",
+        None,
+    );
     check("scope = \"user\"", "scope = \"users\"", "lockout", "lockout", "user", Some("user"));
-    check("secret sha512 {new:sha512-crypt}", "secret 0 {new}", "secret 0", "send", "in the clear",
-        None);
+    check(
+        "secret sha512 {new:sha512-crypt}",
+        "secret 0 {new}",
+        "secret 0",
+        "send",
+        "in the clear",
+        None,
+    );
     check("from = \"exec\"", "from = \"shell\"", "", "edges", "from `exec` to `privileged`", None);
 }
 
@@ -186,7 +254,8 @@ impl Filling for Values {
 
 #[test]
 fn slots_are_filled_and_other_braces_are_text() {
-    let fill = |text: &str| Template::parse(text).unwrap().fill(&Values).map(|line| line.to_string());
+    let fill =
+        |text: &str| Template::parse(text).unwrap().fill(&Values).map(|line| line.to_string());
     assert_eq!(fill("username {user}{attributes}").unwrap(), "username opadmin privilege 15");
     assert_eq!(fill("{ if {user}; }").unwrap(), "{ if opadmin; }");
     assert_eq!(fill("awk '{print $1}'").unwrap(), "awk '{print $1}'");

@@ -1,14 +1,19 @@
 //! The law of the dialogue: the outcome is the same however the byte stream is cut.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test panic as the test itself does"
+)]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent::dialogue::{After, Dialogue, DialogueError, Line, Manner, Output};
-use agent::platform::{Platform, Platforms};
+use agent::platform::{Pattern, Platform, Platforms};
 use proptest::prelude::*;
-use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 const SETTLE: Duration = Duration::from_millis(200);
@@ -117,7 +122,7 @@ fn lines(platform: &Platform, exchange: &Exchange) -> Vec<Line> {
         };
         let mut line = Line::new(Zeroizing::new(text.clone()), after, TIME_MAX);
         if let Some((question, answer)) = &exchange.question {
-            let question = Regex::new(question).unwrap();
+            let question = Pattern::new(question).unwrap();
             line = line.answered(question, Zeroizing::new(answer.clone()));
         }
         line
@@ -215,9 +220,8 @@ fn every_recording_has_its_outcome_in_one_piece_and_byte_by_byte() {
     for (name, platform, exchanges) in recordings() {
         let whole = play(&platform, &exchanges, &|_, bytes| vec![bytes.to_vec()]);
         assert_eq!(whole, expected(&exchanges), "{name}");
-        let bytewise = play(&platform, &exchanges, &|_, bytes| {
-            bytes.iter().map(|byte| vec![*byte]).collect()
-        });
+        let bytewise =
+            play(&platform, &exchanges, &|_, bytes| bytes.iter().map(|byte| vec![*byte]).collect());
         assert_eq!(bytewise, expected(&exchanges), "{name}, byte by byte");
     }
 }

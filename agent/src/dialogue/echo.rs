@@ -40,8 +40,10 @@ pub(super) fn before_syslog(line: &str) -> Option<&str> {
 /// How a syslog line begins: `*Nov 20 04:59:00`, `May 15 08:34:13`.
 #[expect(clippy::unwrap_used, reason = "a constant pattern, which every test of it compiles")]
 static TIMESTAMP: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?-u)[*.]?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d+ +\d\d:\d\d:\d\d")
-        .unwrap()
+    Regex::new(
+        r"(?-u)[*.]?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d+ +\d\d:\d\d:\d\d",
+    )
+    .unwrap()
 });
 
 /// A reply without its echo.

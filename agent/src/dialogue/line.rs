@@ -1,14 +1,14 @@
 //! One line to be said, what its reply must look like, and the reply.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::DialogueError;
 use super::echo::Stripped;
 use super::scrub::scrub;
-use crate::platform::{ModeId, Platform};
+use crate::platform::{ModeId, Pattern, Platform};
 
 /// What is expected after a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct Line {
     text: Zeroizing<String>,
     after: After,
     time_max: Duration,
-    expect: Option<Regex>,
-    failures: Vec<Regex>,
-    answers: Vec<(Regex, Zeroizing<String>)>,
+    expect: Option<Pattern>,
+    failures: Arc<[Pattern]>,
+    answers: Vec<(Pattern, Zeroizing<String>)>,
     secrets: Vec<Zeroizing<String>>,
 }
 
@@ -48,7 +48,7 @@ impl Line {
             after,
             time_max,
             expect: None,
-            failures: Vec::new(),
+            failures: Arc::new([]),
             answers: Vec::new(),
             secrets: Vec::new(),
         }
@@ -61,7 +61,7 @@ impl Line {
 
     /// Says what the reply must have and what are refusals beside the platform's.
     #[must_use]
-    pub fn checked(mut self, expect: Option<Regex>, failures: Vec<Regex>) -> Self {
+    pub fn checked(mut self, expect: Option<Pattern>, failures: Arc<[Pattern]>) -> Self {
         self.expect = expect;
         self.failures = failures;
         self
@@ -69,7 +69,7 @@ impl Line {
 
     /// Adds a question on the way and its answer.
     #[must_use]
-    pub fn answered(mut self, prompt: Regex, answer: Zeroizing<String>) -> Self {
+    pub fn answered(mut self, prompt: Pattern, answer: Zeroizing<String>) -> Self {
         self.secrets.push(answer.clone());
         self.answers.push((prompt, answer));
         self
@@ -98,7 +98,7 @@ impl Line {
         !self.answers.is_empty()
     }
 
-    pub(super) fn answers(&self) -> &[(Regex, Zeroizing<String>)] {
+    pub(super) fn answers(&self) -> &[(Pattern, Zeroizing<String>)] {
         &self.answers
     }
 
@@ -123,7 +123,7 @@ impl Line {
         if self.text.is_empty() {
             return Ok(());
         }
-        let failures = || platform.failures.iter().chain(&self.failures);
+        let failures = || platform.failures.iter().chain(self.failures.iter());
         let refusal = reply.lines.iter().find(|line| {
             let line = line.trim_end();
             failures().any(|pattern| pattern.is_match(line.as_bytes()))

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::reader::{Cue, When};
-use crate::platform::{ModeId, Platform};
+use crate::platform::{ModeId, Pattern, Platform};
 
 /// The shortest prompt of a mode without a pattern of its own that is remembered word for word.
 /// A bare `# ` could begin any line.
@@ -35,7 +34,7 @@ pub(super) struct Prompts {
     platform: Arc<Platform>,
     host: Option<String>,
     /// By mode: the prompt as it is on this device, if that is known.
-    exact: Vec<Option<Regex>>,
+    exact: Vec<Option<Cue>>,
     /// The cues for an ordinary line, until something new is learned.
     usual: Option<Watch>,
 }
@@ -68,7 +67,7 @@ impl Prompts {
     pub(super) fn learn(&mut self, mode: ModeId, line: &str) {
         let Some(known) = self.platform.mode(mode) else { return };
         let Some(exact) = self.exact.get(mode.index()) else { return };
-        if exact.as_ref().is_some_and(|exact| exact.is_match(line.as_bytes())) {
+        if exact.as_ref().is_some_and(|exact| exact.fits(line.as_bytes()).is_some()) {
             return;
         }
         if known.exact.is_some() {
@@ -81,13 +80,19 @@ impl Prompts {
         if literal.len() >= LITERAL_CHARS_MIN
             && let Some(place) = self.exact.get_mut(mode.index())
         {
-            *place = Regex::new(&format!("^{}", regex::escape(literal))).ok();
+            let (literal, exclude) = (Arc::from(literal), Arc::new([]));
+            *place = Some(Cue { literal, pattern: None, exclude, when: When::AtOnce });
             self.usual = None;
         }
     }
 
     fn remember_host(&mut self, host: String) {
-        self.exact = self.platform.modes().iter().map(|mode| mode.exact_for(&host)).collect();
+        let literal: Arc<str> = Arc::from(host.as_str());
+        let exact = self.platform.modes().iter().map(|mode| {
+            let (literal, pattern) = (Arc::clone(&literal), Some(mode.exact.clone()?));
+            Some(Cue { literal, pattern, exclude: Arc::clone(&mode.exclude), when: When::AtOnce })
+        });
+        self.exact = exact.collect();
         self.host = Some(host);
         self.usual = None;
     }
@@ -100,11 +105,7 @@ impl Prompts {
     }
 
     /// Returns what to look for: questions first, then prompts, exact ones before general ones.
-    pub(super) fn watch(
-        &self,
-        answers: &[(Regex, Zeroizing<String>)],
-        continues: bool,
-    ) -> Watch {
+    pub(super) fn watch(&self, answers: &[(Pattern, Zeroizing<String>)], continues: bool) -> Watch {
         let (mut cues, mut heard) = (Vec::new(), Vec::new());
         let mut add = |cue: Cue, stands_for: Heard| {
             cues.push(cue);
@@ -118,15 +119,15 @@ impl Prompts {
         if let (true, Some(continuation)) = (continues, &self.platform.continuation) {
             add(Cue::settled(continuation), Heard::Continuation);
         }
-        for ((id, mode), exact) in self.platform.modes_with_ids().zip(&self.exact) {
-            if let Some(pattern) = exact.clone() {
-                let exclude = mode.exclude.clone();
-                add(Cue { pattern, exclude, when: When::AtOnce }, Heard::Mode(id));
+        for ((id, _), exact) in self.platform.modes_with_ids().zip(&self.exact) {
+            if let Some(cue) = exact.clone() {
+                add(cue, Heard::Mode(id));
             }
         }
         for (id, mode) in self.platform.modes_with_ids() {
-            let (pattern, exclude) = (mode.prompt.clone(), mode.exclude.clone());
-            add(Cue { pattern, exclude, when: When::Settled }, Heard::Mode(id));
+            let mut cue = Cue::settled(&mode.prompt);
+            cue.exclude = Arc::clone(&mode.exclude);
+            add(cue, Heard::Mode(id));
         }
         Watch { cues: cues.into(), heard: heard.into() }
     }

@@ -8,16 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::Regex;
-
 use super::echo::before_syslog;
 use super::screen::Screen;
+use crate::platform::Pattern;
 
 /// Something to look for.
 #[derive(Debug, Clone)]
 pub struct Cue {
-    /// The pattern.
-    pub pattern: Regex,
+    /// What the line begins with, word for word; may be empty.
+    pub literal: Arc<str>,
+    /// What follows it.
+    pub pattern: Option<Pattern>,
     /// Texts that disqualify a match.
     pub exclude: Arc<[String]>,
     /// When the pattern counts.
@@ -36,21 +37,30 @@ pub enum When {
 impl Cue {
     /// Makes a cue that counts after the settling time.
     #[must_use]
-    pub fn settled(pattern: &Regex) -> Self {
-        Self { pattern: pattern.clone(), exclude: Arc::new([]), when: When::Settled }
+    pub fn settled(pattern: &Pattern) -> Self {
+        let (literal, pattern) = (Arc::from(""), Some(pattern.clone()));
+        Self { literal, pattern, exclude: Arc::new([]), when: When::Settled }
     }
 
     /// Returns how many bytes of the line the cue takes, if it fits the line's beginning.
-    fn fits(&self, line: &[u8]) -> Option<usize> {
-        let found = match self.when {
-            When::AtOnce => self.pattern.find(line).filter(|found| found.start() == 0)?,
-            When::Settled => self.pattern.find(line)?,
+    pub(super) fn fits(&self, line: &[u8]) -> Option<usize> {
+        let behind = line.strip_prefix(self.literal.as_bytes())?;
+        let end = match &self.pattern {
+            None => 0,
+            Some(pattern) => {
+                let found = pattern.find(behind)?;
+                if self.when == When::AtOnce && found.start() > 0 {
+                    return None;
+                }
+                found.end()
+            }
         };
-        let matched = line.get(..found.end())?;
+        let length = self.literal.len() + end;
+        let matched = line.get(..length)?;
         let excluded = self.exclude.iter().any(|text| {
             !text.is_empty() && matched.windows(text.len()).any(|part| part == text.as_bytes())
         });
-        (!excluded).then_some(found.end())
+        (!excluded).then_some(length)
     }
 }
 
@@ -230,9 +240,8 @@ impl Reader {
     fn take(&mut self, place: Place) -> Seen {
         let Place { cue, start, length } = place;
         let text = self.screen.text();
-        let plain = |bytes: Option<&[u8]>| {
-            String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-        };
+        let plain =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
         let before = plain(text.get(..start.saturating_sub(1)));
         let line = plain(text.get(start..start + length));
         let noisy = self.screen.is_noisy();

@@ -9,6 +9,8 @@
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
 /// The longest reply to one line, in raw bytes, before it is given up.
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// How much room is kept between replies.
+const KEPT_BYTES: usize = 512;
 /// The longest escape sequence that is still one.
 const SEQUENCE_BYTES_MAX: usize = 256;
 
@@ -76,6 +78,8 @@ impl Screen {
     /// Takes the first `count` bytes of the text away and starts counting anew.
     pub(super) fn consume(&mut self, count: usize) {
         self.text.drain(..count.min(self.text.len()));
+        // A thousand sessions that wait must not each keep room for their longest reply.
+        self.text.shrink_to(KEPT_BYTES);
         self.raw_bytes = self.text.len();
         self.line_bytes = self.text.iter().rev().take_while(|byte| **byte != b'\n').count();
         self.noisy = false;
@@ -106,8 +110,7 @@ impl Screen {
                 };
             }
             State::CommandEscape(length) => {
-                self.state =
-                    if byte == b'\\' { State::Ground } else { State::Command(length + 1) };
+                self.state = if byte == b'\\' { State::Ground } else { State::Command(length + 1) };
             }
         }
     }

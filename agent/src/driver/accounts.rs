@@ -138,7 +138,10 @@ impl Filling for Values<'_> {
             Slot::Enable => return None,
             Slot::Timer => {
                 let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-                return Some(Zeroizing::new(format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)));
+                return Some(Zeroizing::new(format!(
+                    "{hours:02}:{minutes:02}:{:02}",
+                    seconds % 60
+                )));
             }
             Slot::TimerSeconds => return Some(Zeroizing::new(seconds.to_string())),
             Slot::TimerMinutes => return Some(Zeroizing::new(seconds.div_ceil(60).to_string())),

@@ -85,11 +85,7 @@ impl<'t> Task<'t> {
     }
 
     /// Arms the rollback where that comes first, stages, commits.
-    async fn set(
-        &self,
-        session: &mut Session,
-        changes: &[Change<'_>],
-    ) -> Result<(), (bool, Stop)> {
+    async fn set(&self, session: &mut Session, changes: &[Change<'_>]) -> Result<(), (bool, Stop)> {
         let name = self.session_name();
         let values = self.values(&name);
         let armed = session.perform(OperationKind::ArmRollback, &values, &Each::None).await;

@@ -1,6 +1,7 @@
 //! A session on a device: a command line, or single commands where the platform is better driven
 //! by them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::report::{Reason, Stop};
@@ -11,8 +12,8 @@ use super::Task;
 use super::accounts::{Change, Values};
 use super::observe::Rows;
 use super::stop::{refused, stop, time_over, while_doing, while_running};
-use crate::learned::Learned;
 use crate::dialogue::{After, Line, Manner, Reply, scrub};
+use crate::learned::Learned;
 use crate::platform::{ModeId, Operation, OperationKind, Platform, Slot, Step, rows};
 use crate::transport::{
     Connection, ConnectionKind, Conversation, ConversationError, OpenError, Wire, leave,
@@ -34,7 +35,7 @@ pub(super) struct Session {
     connection: Box<dyn Connection>,
     conversation: Option<Conversation>,
     deadline: Instant,
-    platform: std::sync::Arc<Platform>,
+    platform: Arc<Platform>,
     type_ahead_is_lost: bool,
 }
 
@@ -62,7 +63,7 @@ impl Session {
         task: &Task<'_>,
         mut connection: Box<dyn Connection>,
     ) -> Result<Self, Stop> {
-        let platform = std::sync::Arc::clone(&task.platform);
+        let platform = Arc::clone(&task.platform);
         let deadline = task.deadline;
         let network = connection.kind() == ConnectionKind::Network;
         if platform.ssh.exec && network {
@@ -80,7 +81,7 @@ impl Session {
             host: learned.host.clone(),
         };
         let wire = Wire::new(stream, !network);
-        let conversation = Conversation::new(wire, std::sync::Arc::clone(&platform), manner);
+        let conversation = Conversation::new(wire, Arc::clone(&platform), manner);
         let mut session = Self {
             connection,
             conversation: Some(conversation),
@@ -147,7 +148,7 @@ impl Session {
         values: &Values<'_>,
         each: &Each<'_>,
     ) -> Result<Vec<Reply>, Stop> {
-        let platform = std::sync::Arc::clone(&self.platform);
+        let platform = Arc::clone(&self.platform);
         let Some(operation) = platform.operation(kind) else { return Ok(Vec::new()) };
         let commands = commands(operation, values, each, kind.as_str())?;
         self.reach(operation.mode, kind.as_str()).await?;
@@ -163,12 +164,13 @@ impl Session {
         before_commit: impl FnOnce(),
     ) -> Result<(), (bool, Stop)> {
         const DOING: &str = "set-passwords";
-        let platform = std::sync::Arc::clone(&self.platform);
+        let platform = Arc::clone(&self.platform);
         let Some(operation) = platform.operation(OperationKind::SetPasswords) else {
             return Err((false, stop(Reason::BadJob, "the platform cannot set passwords")));
         };
         let each = Each::Changes(changes);
-        let mut staging = commands(operation, values, &each, DOING).map_err(|stop| (false, stop))?;
+        let mut staging =
+            commands(operation, values, &each, DOING).map_err(|stop| (false, stop))?;
         let place = staging.iter().position(|command| command.step.commits);
         let committing = staging.split_off(place.unwrap_or(staging.len()));
         self.reach(operation.mode, DOING).await.map_err(|stop| (false, stop))?;
@@ -188,7 +190,7 @@ impl Session {
         values: &Values<'_>,
         each: &Each<'_>,
     ) -> Result<Rows, Stop> {
-        let platform = std::sync::Arc::clone(&self.platform);
+        let platform = Arc::clone(&self.platform);
         let Some(operation) = platform.operation(kind) else { return Ok(Rows::default()) };
         let mut text = String::new();
         for _ in 0..READINGS_MAX {
@@ -208,7 +210,7 @@ impl Session {
         if here == goal {
             return Ok(());
         }
-        let platform = std::sync::Arc::clone(&self.platform);
+        let platform = Arc::clone(&self.platform);
         let way = platform.way(here, goal).ok_or_else(|| {
             stop(Reason::UnexpectedOutput, &format!("{doing}: no way to the mode it needs"))
         })?;
@@ -247,7 +249,8 @@ impl Session {
             let time_max = command.step.time_max.unwrap_or(self.platform.limits.command_max);
             let until = Instant::now() + self.time(time_max, doing)?;
             let stdin = command.input();
-            let reply = self.connection.exec(&command.text, stdin.as_ref().map(|s| s.as_bytes()), until);
+            let reply =
+                self.connection.exec(&command.text, stdin.as_ref().map(|s| s.as_bytes()), until);
             let reply = reply.await.map_err(|error| while_running(doing, &error))?;
             let text = String::from_utf8_lossy(&reply.output).replace('\r', "");
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -346,9 +349,10 @@ fn commands<'p>(
 
 impl<'p> Command<'p> {
     fn fill(step: &'p Step, values: &Values<'_>, doing: &str) -> Result<Self, Stop> {
-        let text = step.send.fill(values).map_err(|error| {
-            stop(Reason::BadJob, &format!("{doing}: failed to {error}"))
-        })?;
+        let text = step
+            .send
+            .fill(values)
+            .map_err(|error| stop(Reason::BadJob, &format!("{doing}: failed to {error}")))?;
         let hide = values.change.map(|change| Zeroizing::new(change.hash.to_string()));
         Ok(Self { text, stdin: Vec::new(), hide: hide.into_iter().collect(), step })
     }
@@ -363,9 +367,9 @@ impl<'p> Command<'p> {
         let Some(template) = &self.step.stdin else { return Ok(()) };
         for change in changes {
             let values = Values { change: Some(change), ..*values };
-            let line = template.fill(&values).map_err(|error| {
-                stop(Reason::BadJob, &format!("{doing}: failed to {error}"))
-            })?;
+            let line = template
+                .fill(&values)
+                .map_err(|error| stop(Reason::BadJob, &format!("{doing}: failed to {error}")))?;
             self.hide.push(Zeroizing::new(change.hash.to_string()));
             if template.slots().any(|slot| slot == Slot::New) {
                 self.hide.push(Zeroizing::new(change.password.expose().to_owned()));
@@ -387,10 +391,10 @@ impl<'p> Command<'p> {
 
     /// Checks the output of a single command. Returns what the device said to refuse it.
     fn check(&self, platform: &Platform, lines: &[String], status: u32) -> Result<(), String> {
-        let failures = || platform.failures.iter().chain(&self.step.failures);
-        let refusal = lines.iter().find(|line| {
-            failures().any(|pattern| pattern.is_match(line.trim_end().as_bytes()))
-        });
+        let failures = || platform.failures.iter().chain(self.step.failures.iter());
+        let refusal = lines
+            .iter()
+            .find(|line| failures().any(|pattern| pattern.is_match(line.trim_end().as_bytes())));
         let all = lines.join("\n");
         let confirmed =
             self.step.expect.as_ref().is_none_or(|expect| expect.is_match(all.as_bytes()));
@@ -417,7 +421,7 @@ impl<'p> Command<'p> {
         let after = mode.map_or(After::AnyMode, After::Mode);
         let hiding = |line: Line| self.hide.iter().fold(line, |line, s| line.hiding(s.clone()));
         let checked =
-            |line: Line| line.checked(self.step.expect.clone(), self.step.failures.clone());
+            |line: Line| line.checked(self.step.expect.clone(), Arc::clone(&self.step.failures));
         if self.step.stdin.is_none() {
             let line = Line::new(self.text.clone(), after, time_max);
             lines.push(hiding(checked(line)));

@@ -1,5 +1,7 @@
 //! Finds out what a device holds, changing no password.
 
+use std::collections::BTreeMap;
+
 use protocol::report::{Match, Observation, Reason, Report, Stop};
 
 use super::accounts::Values;
@@ -25,6 +27,7 @@ pub(super) async fn settle(task: &Task<'_>) -> Result<(), Stop> {
 impl Task<'_> {
     async fn look(&self, session: &mut Session) -> Result<(), Stop> {
         if self.job.rules.quiet {
+            self.confirm_what_is_proven(session).await?;
             self.abort_stale(session).await?;
         } else {
             self.check_quiet(session).await?;
@@ -79,16 +82,50 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// Confirms a change of ours that only waits for its timer: this session was opened by a fresh
+    /// login while the change is in force, so where every stored hash is one of the candidates it
+    /// is as proven as it would have been in the job that was cut off. Rolling back instead would
+    /// change the passwords under our feet once more. What is not proven is left to be given up.
+    async fn confirm_what_is_proven(&self, session: &mut Session) -> Result<(), Stop> {
+        let armed: Vec<String> = self
+            .ours(session)
+            .await?
+            .into_iter()
+            .filter_map(|(name, armed)| armed.then_some(name))
+            .collect();
+        if armed.is_empty() || !self.job.rules.save {
+            return Ok(());
+        }
+        let rows = self.read_stored(session, OperationKind::ReadHashes).await?;
+        let observations = self.observations(Some(&rows), None).await?;
+        if !observations.iter().all(|seen| matches!(seen.running, Match::Set(_))) {
+            return Ok(());
+        }
+        for name in armed {
+            tracing::info!(device = %self.job.device.name(), session = %name, "confirms");
+            let values = Values::general(&name, self.timer());
+            session.perform(OperationKind::Confirm, &values, &Each::None).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the configuration sessions of ours that are pending, and whether each is armed.
+    async fn ours(&self, session: &mut Session) -> Result<BTreeMap<String, bool>, Stop> {
+        let values = Values::general("", self.timer());
+        let pending = session.read(OperationKind::Pending, &values, &Each::None).await?;
+        let mut ours = BTreeMap::new();
+        for row in pending.0 {
+            if let Some(name) = row.session.filter(|name| name.starts_with(SESSION_PREFIX)) {
+                *ours.entry(name).or_insert(false) |= row.armed;
+            }
+        }
+        Ok(ours)
+    }
+
     /// Gives up configuration sessions and commit timers that earlier jobs of ours left pending;
     /// others are never touched.
     pub(super) async fn abort_stale(&self, session: &mut Session) -> Result<(), Stop> {
-        let values = Values::general("", self.timer());
-        let pending = session.read(OperationKind::Pending, &values, &Each::None).await?;
-        let mut names: Vec<String> = pending.0.into_iter().filter_map(|row| row.session).collect();
-        names.retain(|name| name.starts_with(SESSION_PREFIX));
-        names.sort();
-        names.dedup();
-        for name in names {
+        for name in self.ours(session).await?.into_keys() {
             tracing::info!(device = %self.job.device.name(), session = %name, "aborts a stale one");
             let values = Values::general(&name, self.timer());
             session.perform(OperationKind::Abort, &values, &Each::None).await?;
@@ -101,8 +138,7 @@ impl Task<'_> {
 /// device would boot with.
 fn is_unsaved(observations: &[Observation]) -> bool {
     let known = observations.iter().all(|seen| !matches!(seen.running, Match::Foreign));
-    let differs = |seen: &Observation| {
-        matches!(seen.running, Match::Set(_)) && seen.startup != seen.running
-    };
+    let differs =
+        |seen: &Observation| matches!(seen.running, Match::Set(_)) && seen.startup != seen.running;
     known && observations.iter().any(differs)
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::LedgerError;
 use super::record::Record;
 use super::state::State;
-use super::LedgerError;
 
 /// How much is appended before the file is rewritten without what is over.
 const REWRITE_BYTES: u64 = 64 * 1024 * 1024;
@@ -50,12 +50,8 @@ pub(super) fn load(path: &Path) -> Result<State, LedgerError> {
 /// Writes a fresh file beside the old one and puts it in its place.
 fn rewrite(path: &Path, records: &[Record]) -> std::io::Result<File> {
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(&encode(records)?)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;

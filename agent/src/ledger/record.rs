@@ -1,5 +1,7 @@
 //! The lines of the ledger's file.
 
+use std::sync::Arc;
+
 use protocol::id::{DeviceId, Epoch, FabricId};
 use protocol::job::{Job, JobId};
 use protocol::report::Finish;
@@ -23,7 +25,7 @@ pub enum Record {
     /// A job was taken; its passwords are sealed.
     Prepared {
         /// The job.
-        job: Box<Job>,
+        job: Arc<Job>,
     },
     /// A job begins.
     Begun {

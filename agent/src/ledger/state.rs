@@ -1,6 +1,7 @@
 //! What the ledger's records add up to.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId};
 use protocol::job::{Job, JobId};
@@ -37,7 +38,7 @@ impl Step {
 #[derive(Debug, Default)]
 pub(super) struct State {
     epochs: HashMap<FabricId, Epoch>,
-    prepared: HashMap<JobId, Job>,
+    prepared: HashMap<JobId, Arc<Job>>,
     begun: HashMap<JobId, Step>,
     ended: HashMap<JobId, (Step, Finish)>,
     ended_order: VecDeque<JobId>,
@@ -54,7 +55,7 @@ impl State {
                 *highest = (*highest).max(*epoch);
             }
             Record::Prepared { job } => {
-                self.prepared.insert(job.id, (**job).clone());
+                self.prepared.insert(job.id, Arc::clone(job));
             }
             Record::Begun { job, step } => {
                 self.steps.insert(step.clone());
@@ -92,7 +93,7 @@ impl State {
         self.epochs.get(fabric).copied().unwrap_or_default()
     }
 
-    pub(super) fn prepared(&self, id: JobId) -> Option<&Job> {
+    pub(super) fn prepared(&self, id: JobId) -> Option<&Arc<Job>> {
         self.prepared.get(&id)
     }
 
@@ -125,7 +126,7 @@ impl State {
             records.push(Record::Epoch { fabric: fabric.clone(), epoch: *epoch });
         }
         for job in self.prepared.values() {
-            records.push(Record::Prepared { job: Box::new(job.clone()) });
+            records.push(Record::Prepared { job: Arc::clone(job) });
         }
         for (job, step) in &self.begun {
             records.push(Record::Begun { job: *job, step: step.clone() });

@@ -25,7 +25,7 @@ fn device() -> DeviceId {
     DeviceId::new("00000000-0000-0000-0000-000000000001", "lab", "ce-01").unwrap()
 }
 
-fn job(step: u32, epoch: u64) -> Job {
+fn job(step: u32, epoch: u64) -> Arc<Job> {
     let fabric = FabricId::new("00000000-0000-0000-0000-000000000001", "lab", "east").unwrap();
     let operation = OperationId(uuid::Uuid::from_u128(7));
     let device = device();
@@ -35,7 +35,7 @@ fn job(step: u32, epoch: u64) -> Job {
     let secret = protocol::password::Password::new("Canary-Pass.1".to_owned()).unwrap();
     bundle.accounts.push((ProfileName::new("admin").unwrap(), PasswordSet(1), secret));
     let sealed = Sealer::new(opener.key()).unwrap().seal(&bundle, &binding).unwrap();
-    Job {
+    Arc::new(Job {
         id: JobId(uuid::Uuid::from_u128(u128::from(step))),
         operation,
         step,
@@ -54,7 +54,7 @@ fn job(step: u32, epoch: u64) -> Job {
             quiet: true,
         },
         sealed,
-    }
+    })
 }
 
 fn done() -> Finish {
@@ -118,7 +118,7 @@ async fn a_torn_last_line_is_dropped_and_a_broken_one_elsewhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
     let ledger = Ledger::open(&path, clock()).unwrap();
-    let fabric = job(1, 1).fabric;
+    let fabric = job(1, 1).fabric.clone();
     ledger.obey(&fabric, Epoch(3)).await.unwrap();
     ledger.obey(&fabric, Epoch(4)).await.unwrap();
     drop(ledger);

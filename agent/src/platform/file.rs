@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
-use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
 use super::duration::Span;
@@ -12,6 +10,7 @@ use super::error::{PlatformError, Problem, nearest};
 use super::graph::{Edge, ModeId, way};
 use super::limits::{Limits, Lockout, LockoutScope};
 use super::operation::{Answer, Operation, OperationKind, Step};
+use super::pattern::Pattern;
 use super::row;
 use super::slot::{Slot, Template};
 use super::{LoginPatterns, Mode, Platform, Ssh};
@@ -27,24 +26,6 @@ const KEY_EXCHANGE: [&str; 6] = [
 ];
 const CIPHERS: [&str; 4] = ["aes128-gcm@openssh.com", "aes256-cbc", "aes192-cbc", "aes128-cbc"];
 const MACS: [&str; 2] = ["hmac-sha1-etm@openssh.com", "hmac-sha1"];
-
-/// Compiles an ASCII byte pattern; `^` and `$` match at the ends of lines.
-pub(super) fn ascii(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).unicode(false).multi_line(true).size_limit(1 << 20).build()
-}
-
-struct Pattern(Regex);
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        ascii(&text).map(Self).map_err(|error| {
-            let why = error.to_string();
-            let why = why.lines().last().unwrap_or_default().trim().to_owned();
-            D::Error::custom(format!("expected an ASCII byte pattern: {why}"))
-        })
-    }
-}
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -208,8 +189,8 @@ impl Source<'_> {
             ssh: self.ssh(raw.ssh)?,
             login: raw.login.into(),
             limits: raw.limits.into(),
-            failures: failures.into_iter().map(|pattern| pattern.0).collect(),
-            continuation: raw.continuation.map(|pattern| pattern.0),
+            failures: failures.into(),
+            continuation: raw.continuation,
             operations: self.operations(operations, &modes)?,
             modes,
             edges,
@@ -260,22 +241,26 @@ impl Source<'_> {
             if modes.iter().any(|earlier| earlier.name == name) {
                 return Err(self.expected(offset, "name", format!("mode `{name}` is given twice")));
             }
-            if let Some(exact) = &mode.exact {
-                let sample = exact.get_ref().replace("{host}", "h");
-                if !exact.get_ref().starts_with("^{host}") || ascii(&sample).is_err() {
-                    let expected = "expected an ASCII byte pattern that begins with `^{host}`";
-                    return Err(self.expected(exact.span().start, "exact", expected.to_owned()));
-                }
-            }
+            let exact = mode.exact.map(|exact| self.exact(&exact)).transpose()?;
             modes.push(Mode {
                 name,
-                prompt: mode.prompt.0,
+                prompt: mode.prompt,
                 exclude: mode.exclude.into(),
-                exact: mode.exact.map(Spanned::into_inner),
+                exact,
                 leave: mode.leave,
             });
         }
         Ok(modes)
+    }
+
+    /// Takes the host's name off a pattern, so that the rest is compiled once for all devices.
+    fn exact(&self, exact: &Spanned<String>) -> Result<Pattern, PlatformError> {
+        let behind = exact.get_ref().strip_prefix("^{host}");
+        let pattern = behind.and_then(|behind| Pattern::new(&format!("^(?:{behind})")).ok());
+        pattern.ok_or_else(|| {
+            let expected = "expected an ASCII byte pattern that begins with `^{host}`";
+            self.expected(exact.span().start, "exact", expected.to_owned())
+        })
     }
 
     fn mode(&self, name: Spanned<String>, modes: &[Mode]) -> Result<ModeId, PlatformError> {
@@ -322,11 +307,11 @@ impl Source<'_> {
         Ok(operations)
     }
 
-    fn rows(&self, raw: Vec<Spanned<Pattern>>) -> Result<Vec<Regex>, PlatformError> {
+    fn rows(&self, raw: Vec<Spanned<Pattern>>) -> Result<Vec<Pattern>, PlatformError> {
         let mut rows = Vec::with_capacity(raw.len());
         for pattern in raw {
             let offset = pattern.span().start;
-            let pattern = pattern.into_inner().0;
+            let pattern = pattern.into_inner();
             for group in pattern.capture_names().flatten() {
                 let group = Spanned::new(offset..offset, group.to_owned());
                 self.one_of(group, "rows", &row::GROUPS)?;
@@ -361,9 +346,9 @@ impl Source<'_> {
             each: raw.each,
             stdin: raw.stdin,
             to: raw.to.map(|mode| self.mode(mode, modes)).transpose()?,
-            expect: raw.expect.map(|pattern| pattern.0),
-            failures: raw.failures.into_iter().map(|pattern| pattern.0).collect(),
-            answers: answers.map(|a| Answer { prompt: a.prompt.0, with: a.with }).collect(),
+            expect: raw.expect,
+            failures: raw.failures.into(),
+            answers: answers.map(|a| Answer { prompt: a.prompt, with: a.with }).collect(),
             commits: raw.commits,
             time_max: raw.time_max.map(|span| span.0),
         })
@@ -400,13 +385,13 @@ impl Source<'_> {
 impl From<LoginFile> for LoginPatterns {
     fn from(raw: LoginFile) -> Self {
         Self {
-            name: raw.name.0,
-            password: raw.password.0,
-            rejected: raw.rejected.0,
-            locked: raw.locked.0,
-            expired: raw.expired.0,
-            wake: raw.wake.0,
-            pager: raw.pager.0,
+            name: raw.name,
+            password: raw.password,
+            rejected: raw.rejected,
+            locked: raw.locked,
+            expired: raw.expired,
+            wake: raw.wake,
+            pager: raw.pager,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Operations: what the driver can ask of a device, each as a list of lines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::Regex;
-
 use super::graph::ModeId;
+use super::pattern::Pattern;
 use super::slot::Template;
 
 /// What the driver can ask of a device.
@@ -69,7 +69,7 @@ pub struct Operation {
     /// Its lines.
     pub steps: Vec<Step>,
     /// Patterns over the whole reply (`^` and `$` match at lines) whose named groups are its result.
-    pub rows: Vec<Regex>,
+    pub rows: Vec<Pattern>,
 }
 
 /// One line of an operation or an edge.
@@ -84,9 +84,9 @@ pub struct Step {
     /// The mode after the line; unchanged if absent.
     pub to: Option<ModeId>,
     /// What the reply must have; its absence is a refusal.
-    pub expect: Option<Regex>,
+    pub expect: Option<Pattern>,
     /// Further patterns of refusals, for this line alone.
-    pub failures: Vec<Regex>,
+    pub failures: Arc<[Pattern]>,
     /// Questions on the way, with their answers.
     pub answers: Vec<Answer>,
     /// From this line on the change is in force; it is not sent before every reply before it was
@@ -100,7 +100,7 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The question, standing last on the screen.
-    pub prompt: Regex,
+    pub prompt: Pattern,
     /// What is answered.
     pub with: Template,
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use regex::bytes::Regex;
+use super::pattern::Pattern;
 
 /// The named groups that row patterns may have.
-pub(super) const GROUPS: [&str; 7] =
-    ["index", "user", "hash", "attributes", "session", "own", "nopassword"];
+pub(super) const GROUPS: [&str; 8] =
+    ["index", "user", "hash", "attributes", "session", "armed", "own", "nopassword"];
 
 /// One finding of a row pattern.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Row {
     pub attributes: Option<String>,
     /// A configuration session's name.
     pub session: Option<String>,
+    /// The configuration session is committed and waits for its confirmation.
+    pub armed: bool,
     /// The row is about the very session that asked.
     pub own: bool,
     /// The account opens without a password.
@@ -42,7 +44,7 @@ impl std::fmt::Debug for Row {
 /// Finds all rows in a reply, pattern by pattern. Rows with the same `index` are made one, since
 /// some devices tell an account's name and hash on separate lines.
 #[must_use]
-pub fn rows(patterns: &[Regex], reply: &str) -> Vec<Row> {
+pub fn rows(patterns: &[Pattern], reply: &str) -> Vec<Row> {
     let mut found: Vec<Row> = Vec::new();
     let mut by_index: BTreeMap<String, usize> = BTreeMap::new();
     for pattern in patterns {
@@ -57,6 +59,7 @@ pub fn rows(patterns: &[Regex], reply: &str) -> Vec<Row> {
                 hash: group("hash"),
                 attributes: group("attributes"),
                 session: group("session"),
+                armed: group("armed").is_some(),
                 own: group("own").is_some(),
                 nopassword: group("nopassword").is_some(),
             };

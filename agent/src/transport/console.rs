@@ -10,13 +10,23 @@ use protocol::job::Path;
 use tokio::time::Instant;
 
 use super::serial;
-use super::ssh::{self, Credentials, Server, SshConnection};
+use super::ssh::{self, Credentials, Server, Ssh, SshConnection};
 use super::{Connection, ConnectionKind, ExecReply, Gate, Login, OpenError, Stream, Transport};
 use crate::learned::Learned;
 
 /// The console transport.
-#[derive(Debug, Clone, Copy)]
-pub struct Console;
+#[derive(Debug, Clone, Default)]
+pub struct Console {
+    ssh: Ssh,
+}
+
+impl Console {
+    /// Makes the transport on top of an SSH transport, whose limits it shares.
+    #[must_use]
+    pub fn through(ssh: &Ssh) -> Self {
+        Self { ssh: ssh.clone() }
+    }
+}
 
 #[async_trait]
 impl Transport for Console {
@@ -34,7 +44,7 @@ impl Transport for Console {
         let fresh = Learned::default();
         let door = Login { learned: &fresh, ..*login };
         let server = Server { address, port: *port, host_key };
-        let connected = ssh::connect(&server, &door, &credentials).await;
+        let connected = ssh::connect(&self.ssh, &server, &door, &credentials).await;
         let connection = connected.map_err(|error| at_the_door(error, user))?;
         let line = connection.terminal().await?;
         match serial::log_in(line, login).await {

@@ -11,7 +11,7 @@ use crate::dialogue::{Cue, Dialogue, DialogueError, Line, Look, Manner, Output, 
 use crate::platform::Platform;
 
 /// How many bytes are read at once.
-const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES: usize = 2 * 1024;
 /// The longest that a write may take.
 const WRITE_MAX: Duration = Duration::from_secs(20);
 /// What is written to a serial line at once: consoles drop bytes of long lines that come too fast.
@@ -99,7 +99,12 @@ impl Wire {
     }
 
     /// Waits for one of several cues.
-    pub async fn look(&mut self, reader: &mut Reader, cues: Arc<[Cue]>, time_max: Duration) -> Look {
+    pub async fn look(
+        &mut self,
+        reader: &mut Reader,
+        cues: Arc<[Cue]>,
+        time_max: Duration,
+    ) -> Look {
         reader.expect(cues);
         let deadline = self.now() + time_max;
         loop {

@@ -1,7 +1,7 @@
 //! Logs in on a serial line whose state nobody knows, and leaves it as a login prompt.
 //!
 //! ```text
-//!  drain ─▶ CR ─▶ classify ─┬─ login prompt ───────▶ name ─▶ echo? ─▶ password ─▶ result
+//!  drain ─▶ Ctrl-U CR ─▶ classify ─┬─ login prompt ───────▶ name ─▶ echo? ─▶ password ─▶ result
 //!            ▲              ├─ password prompt (stale): CR alone, wait for the login prompt
 //!            │              ├─ a session's prompt (a stranger's, or ours that crashed): leave it
 //!            └──────────────┴─ "press return", a pager, boot messages, silence
@@ -14,13 +14,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::conversation::{ConversationError, Wire};
 use super::{Gate, Login, OpenError};
-use crate::dialogue::{Cue, Look, Reader, Seen, is_syslog, scrub};
-use crate::platform::{ModeId, OperationKind, Platform};
+use crate::dialogue::{Cue, Look, Reader, Seen, When, is_syslog, scrub};
+use crate::platform::{ModeId, OperationKind, Pattern, Platform};
 
 /// What was sent into the line before us is read for so long, and dropped.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -34,6 +33,10 @@ const STALE_MAX: Duration = Duration::from_secs(8);
 const NAME_MAX: Duration = Duration::from_secs(8);
 /// The longest wait for the result: the fail delay with a margin.
 const RESULT_MAX: Duration = Duration::from_secs(10);
+/// Ctrl-U: what somebody (we, before a crash) left half typed must not be carried out by our CR.
+const KILL_LINE: &str = "\x15";
+/// Ctrl-C: ends a command that waits for more.
+const INTERRUPT: &str = "\x03";
 /// How many states may be walked through before the login prompt.
 const ROUNDS_MAX: usize = 10;
 /// How often a line may say nothing at all to a CR before it is given up.
@@ -64,11 +67,15 @@ struct Console<'a> {
 /// Walks the line to its login prompt and logs in. The caller then asks for the prompt with a CR.
 pub(super) async fn log_in(wire: &mut Wire, login: &Login<'_>) -> Result<(), OpenError> {
     let mut console = Console::new(wire, login.platform);
+    console.reach_login_prompt().await?;
+    // Counted before the name is typed: whoever stops between name and password leaves a password
+    // prompt, and the CR that wakes the line next is an empty password for that name.
+    login.attempts.count(Gate::Device(login.user)).await?;
     for _ in 0..NAMES_MAX {
-        console.reach_login_prompt().await?;
         if console.give_name(login.user).await? {
             return console.give_password(login).await;
         }
+        console.reach_login_prompt().await?;
     }
     Err(OpenError::Busy("the line does not echo the name that we type".to_owned()))
 }
@@ -91,7 +98,8 @@ impl<'a> Console<'a> {
             shows.push(stands_for);
         };
         for pattern in in_use() {
-            add(Cue::settled(&pattern), Shows::InUse);
+            let at_once = Cue { when: When::AtOnce, ..Cue::settled(&pattern) };
+            add(at_once, Shows::InUse);
         }
         add(Cue::settled(&login.name), Shows::Name);
         add(Cue::settled(&login.password), Shows::Password);
@@ -142,11 +150,11 @@ impl<'a> Console<'a> {
         self.drain(DRAIN).await?;
         let mut time_max = WAKE_MAX;
         let mut silences = 0;
-        self.send("").await?;
+        self.send(KILL_LINE).await?;
         for _ in 0..ROUNDS_MAX {
-            let found = self.look(time_max).await?;
+            let found = self.look(time_max).await?.map(|(shows, _seen)| shows);
             time_max = WAKE_MAX;
-            match found.map(|(shows, _seen)| shows) {
+            match found {
                 Some(Shows::Name) => return Ok(()),
                 // An empty password costs one failure for whoever's name was typed, and is the
                 // only way on; never a name or a secret here.
@@ -170,8 +178,10 @@ impl<'a> Console<'a> {
                     if silences >= SILENCES_MAX {
                         return Err(OpenError::Unreachable("the line is silent".to_owned()));
                     }
+                    // A quote or a here-document that somebody left open goes on for ever otherwise.
+                    let is_lost = found.is_none() && !self.reader.rest().is_empty();
                     self.reader.discard();
-                    self.send("").await?;
+                    self.send(if is_lost { INTERRUPT } else { "" }).await?;
                 }
             }
         }
@@ -216,7 +226,6 @@ impl<'a> Console<'a> {
 
     async fn give_password(&mut self, login: &Login<'_>) -> Result<(), OpenError> {
         let gate = Gate::Device(login.user);
-        login.attempts.count(gate).await?;
         self.reader.discard();
         let sent = self.send(login.password.expose()).await;
         sent.map_err(|error| OpenError::Lost(error.to_string()))?;
@@ -266,10 +275,12 @@ impl<'a> Console<'a> {
 }
 
 /// How terminal servers say that a line is taken (conserver, ser2net).
-fn in_use() -> Vec<Regex> {
-    let patterns =
-        [r"(?i-u)port (?:is )?already in use|device already in use", r"(?-u)\[no, .* is attached\]"];
-    patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect()
+fn in_use() -> Vec<Pattern> {
+    let patterns = [
+        r"(?i)^[^\n]{0,80}?(?:port (?:is )?already|device already) in use",
+        r"^\[no, [^\n]{0,80}? is attached\]",
+    ];
+    patterns.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect()
 }
 
 fn cut(error: &ConversationError) -> OpenError {
@@ -283,3 +294,6 @@ impl crate::platform::Filling for Nothing {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

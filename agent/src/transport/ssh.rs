@@ -12,6 +12,7 @@ use russh::client::{self, Handle};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Connection, ConnectionKind, ExecReply, Login, OpenError, Stream, Transport};
@@ -35,9 +36,23 @@ const INACTIVITY_MAX: Duration = Duration::from_secs(120);
 /// Columns and rows of the terminal: wide enough for a line with a hash, high enough for no pager.
 const TERMINAL: (u32, u32) = (511, 1000);
 
+/// How many key exchanges and authentications may be under way at once. They are work for
+/// processors and need memory: more at once would be done no sooner. At a round trip of 50 ms, 256
+/// of them still make some 800 logins in a second; a device that hangs in one holds its place for
+/// [`KEY_EXCHANGE_MAX`] at most.
+const HANDSHAKES_MAX: usize = 256;
+
 /// The SSH transport.
-#[derive(Debug, Clone, Copy)]
-pub struct Ssh;
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    handshakes: Arc<Semaphore>,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self { handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
+    }
+}
 
 #[async_trait]
 impl Transport for Ssh {
@@ -51,7 +66,7 @@ impl Transport for Ssh {
             passwords: &[login.password],
             gate: super::Gate::Device(login.user),
         };
-        let connection = connect(&server, login, &credentials).await?;
+        let connection = connect(self, &server, login, &credentials).await?;
         Ok(Box::new(connection))
     }
 }
@@ -66,6 +81,7 @@ pub(super) struct Server<'a> {
 
 /// Connects to a server, checks its key and logs in.
 pub(super) async fn connect(
+    ssh: &Ssh,
     server: &Server<'_>,
     login: &Login<'_>,
     credentials: &Credentials<'_>,
@@ -82,6 +98,10 @@ pub(super) async fn connect(
     let seen = Arc::new(Mutex::new(Seen::default()));
     let handler = Handler { pinned, seen: Arc::clone(&seen) };
     let socket = dial(server, login.deadline).await?;
+    let turn = timeout_at(login.deadline, ssh.handshakes.acquire()).await;
+    let Ok(Ok(_turn)) = turn else {
+        return Err(OpenError::Cut("no turn for a login in the job's time".to_owned()));
+    };
     let exchange = client::connect_stream(config, socket, handler);
     let until = login.deadline.min(Instant::now() + KEY_EXCHANGE_MAX);
     let mut handle = match timeout_at(until, exchange).await {
@@ -101,9 +121,8 @@ pub(super) async fn connect(
 async fn dial(server: &Server<'_>, deadline: Instant) -> Result<TcpStream, OpenError> {
     let until = deadline.min(Instant::now() + CONNECT_MAX);
     let connecting = TcpStream::connect((server.address, server.port));
-    let unreachable = |why: String| {
-        OpenError::Unreachable(format!("{}:{}: {why}", server.address, server.port))
-    };
+    let unreachable =
+        |why: String| OpenError::Unreachable(format!("{}:{}: {why}", server.address, server.port));
     let socket = match timeout_at(until, connecting).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return Err(unreachable(error.to_string())),
@@ -153,9 +172,8 @@ impl client::Handler for Handler {
         if key.key_data() == self.pinned.key_data() {
             return Ok(true);
         }
-        let print = |key: &PublicKey| {
-            format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
-        };
+        let print =
+            |key: &PublicKey| format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         lock(&self.seen).wrong_key = Some((print(&self.pinned), print(key)));
         Ok(false)
     }
@@ -291,9 +309,8 @@ async fn collect(channel: &mut russh::Channel<client::Msg>) -> Result<ExecReply,
             break;
         }
     }
-    if ended {
-        Ok(reply)
-    } else {
-        Err(OpenError::Lost("the connection was cut".to_owned()))
-    }
+    if ended { Ok(reply) } else { Err(OpenError::Lost("the connection was cut".to_owned())) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,9 @@ pub(super) fn preferred(pinned: &PublicKey, platform: &Platform, learned: &Learn
     Preferred {
         kex: Cow::Owned(key_exchange(&modern, platform, learned)),
         key: Cow::Owned(host_keys(pinned)),
-        cipher: Cow::Owned(with_extra(
-            &modern.cipher,
-            &platform.ssh.ciphers,
-            |name| cipher::Name::try_from(name).ok(),
-        )),
+        cipher: Cow::Owned(with_extra(&modern.cipher, &platform.ssh.ciphers, |name| {
+            cipher::Name::try_from(name).ok()
+        })),
         mac: Cow::Owned(with_extra(&modern.mac, &platform.ssh.macs, |name| {
             mac::Name::try_from(name).ok()
         })),

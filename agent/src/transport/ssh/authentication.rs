@@ -134,8 +134,7 @@ impl Attempt<'_, '_> {
 
     async fn send_password(&self, handle: &mut Handle<Handler>) -> Result<(), Failed> {
         self.login.attempts.count(self.credentials.gate).await?;
-        let sent =
-            handle.authenticate_password(self.credentials.user, self.password.expose());
+        let sent = handle.authenticate_password(self.credentials.user, self.password.expose());
         match timeout_at(self.until(), sent).await {
             Ok(Ok(AuthResult::Success)) => Ok(()),
             Ok(Ok(AuthResult::Failure { remaining_methods, partial_success })) => {
