@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::frame::{FromAgent, ToAgent, VERSION};
 use protocol::id::Epoch;
@@ -12,6 +13,13 @@ use protocol::job::{Job, JobId};
 use protocol::report::{Finish, Reason, Report, Stop};
 use protocol::seal::{Binding, Bundle, SealError, Sealed, Sealer};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The longest wait for an agent to take a job: a record on its disk.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long after a job's own time its last report may come: an agent that still leaves a serial
+/// line and closes its sessions takes a minute.
+const FINISH_MAX: Duration = Duration::from_secs(90);
 
 /// Tells why an agent could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +42,9 @@ pub enum AgentError {
     /// The link is gone.
     #[error("reach the agent: its link is closed")]
     Gone,
+    /// The agent says nothing.
+    #[error("hear from the agent: it gave no answer in {} s", ANSWER_MAX.as_secs())]
+    Silent,
     /// The agent refused a job.
     #[error("have the agent take the job: {0:?}")]
     Refused(Stop),
@@ -76,6 +87,7 @@ enum Waiting {
 pub struct Prepared {
     agent: Agent,
     job: JobId,
+    time_max: Duration,
     reports: mpsc::UnboundedReceiver<Report>,
 }
 
@@ -91,11 +103,12 @@ impl Agent {
     ) -> Result<Self, AgentError> {
         let hello = from.recv().await.ok_or(AgentError::Gone)?;
         let FromAgent::Hello { version, agent, key } = hello else {
-            let got = if matches!(hello, FromAgent::Report { .. }) { "a report" } else { "an answer" };
+            let got =
+                if matches!(hello, FromAgent::Report { .. }) { "a report" } else { "an answer" };
             return Err(AgentError::Greeting { got });
         };
-        let sealer = Sealer::new(&key)
-            .map_err(|source| AgentError::Key { agent: agent.clone(), source })?;
+        let sealer =
+            Sealer::new(&key).map_err(|source| AgentError::Key { agent: agent.clone(), source })?;
         let welcome = ToAgent::Welcome { version: version.min(VERSION), epoch };
         to.send(welcome).await.map_err(|_closed| AgentError::Gone)?;
         let jobs = Mutex::new(HashMap::new());
@@ -116,22 +129,26 @@ impl Agent {
     ///
     /// # Errors
     /// Returns [`AgentError::Refused`] where the agent does not take it, [`AgentError::Gone`] where
-    /// the link is closed.
+    /// the link is closed, [`AgentError::Silent`] where no answer comes.
     pub async fn prepare(&self, job: Job) -> Result<Prepared, AgentError> {
         let id = job.id;
+        let time_max = Duration::from_millis(job.rules.time_max_ms);
         let (answer, answered) = oneshot::channel();
         self.link.wait(id, Waiting::ForPrepared(answer));
         let prepare = ToAgent::Prepare(Box::new(job));
         let sent = self.link.to.send(prepare).await;
         let refused = match sent {
-            Ok(()) => answered.await.map_err(|_closed| AgentError::Gone),
+            Ok(()) => match timeout(ANSWER_MAX, answered).await {
+                Ok(answer) => answer.map_err(|_closed| AgentError::Gone),
+                Err(_elapsed) => Err(AgentError::Silent),
+            },
             Err(_closed) => Err(AgentError::Gone),
         };
         match refused {
             Ok(None) => {
                 let (tell, reports) = mpsc::unbounded_channel();
                 self.link.wait(id, Waiting::ForReports(tell));
-                Ok(Prepared { agent: self.clone(), job: id, reports })
+                Ok(Prepared { agent: self.clone(), job: id, time_max, reports })
             }
             Ok(Some(stop)) => {
                 self.link.done(id);
@@ -154,9 +171,10 @@ impl Prepared {
     pub async fn commit(self) -> Result<Reports, AgentError> {
         let commit = ToAgent::Commit { job: self.job };
         let sent = self.agent.link.to.send(commit).await;
-        let Self { agent, job, reports } = self;
+        let Self { agent, job, time_max, reports } = self;
         sent.map_err(|_closed| AgentError::Gone)?;
-        Ok(Reports { agent, job, reports })
+        let until = Instant::now() + time_max + FINISH_MAX;
+        Ok(Reports { agent, job, until, reports })
     }
 
     /// Has the agent forget the job.
@@ -173,17 +191,23 @@ impl Prepared {
 pub struct Reports {
     agent: Agent,
     job: JobId,
+    /// When the agent must have said how the job ended.
+    until: Instant,
     reports: mpsc::UnboundedReceiver<Report>,
 }
 
 impl Reports {
     /// Returns the next report. The last one is always a [`Report::Finished`]: where the link
-    /// breaks before it, one that says so is made up.
+    /// breaks before it, or it does not come in the job's time, one that says so is made up.
     pub async fn next(&mut self) -> Report {
-        self.reports.recv().await.unwrap_or_else(|| {
-            let detail = "the link to the agent was lost while the job ran".to_owned();
-            Report::Finished(Finish::Unsure(Stop { reason: Reason::ConnectionLost, detail }))
-        })
+        let (reason, detail) = match timeout_at(self.until, self.reports.recv()).await {
+            Ok(Some(report)) => return report,
+            Ok(None) => {
+                (Reason::ConnectionLost, "the link to the agent was lost while the job ran")
+            }
+            Err(_elapsed) => (Reason::TimedOut, "the agent did not say how the job ended"),
+        };
+        Report::Finished(Finish::Unsure(Stop { reason, detail: detail.to_owned() }))
     }
 }
 

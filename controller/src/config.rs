@@ -164,20 +164,12 @@ impl Config {
     /// Returns the configuration without a file.
     #[must_use]
     pub fn without_file(flags: &Flags) -> Self {
-        let data_dir = flags
-            .data_dir
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let data_dir = flags.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
         Self {
             listen: flags.listen.unwrap_or(LISTEN_DEFAULT),
             secrets_template: None,
-            store: StoreConfig {
-                path: data_dir.join("store.db"),
-            },
-            vault: VaultConfig {
-                path: data_dir.join("vault.db"),
-                key_file: None,
-            },
+            store: StoreConfig { path: data_dir.join("store.db") },
+            vault: VaultConfig { path: data_dir.join("vault.db"), key_file: None },
             rotation: RotationConfig::default(),
             agent: AgentConfig::default(),
             data_dir,
@@ -192,10 +184,8 @@ impl Config {
     pub fn load(path: &Path, flags: &Flags) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let read = || Ok((std::fs::read_to_string(path)?, std::path::absolute(path)?));
-        let (text, full) = read().map_err(|source| ConfigError::Read {
-            file: file.clone(),
-            source,
-        })?;
+        let (text, full) =
+            read().map_err(|source| ConfigError::Read { file: file.clone(), source })?;
         let base = full.parent().unwrap_or_else(|| Path::new("/"));
         Ok(Self::parse(&file, base, &text, flags)?)
     }
@@ -246,25 +236,18 @@ impl Default for RotationConfig {
 
 /// The rollback timer that goes with a device's time-out.
 fn commit_timer(device_timeout: Duration) -> Duration {
-    device_timeout
-        .saturating_mul(2)
-        .max(Duration::from_secs(300))
+    device_timeout.saturating_mul(2).max(Duration::from_secs(300))
 }
 
 impl Default for AgentConfig {
     fn default() -> Self {
-        Self {
-            sessions_max: 4_096,
-            platforms_dir: None,
-        }
+        Self { sessions_max: 4_096, platforms_dir: None }
     }
 }
 
 /// The spellings of [`Verification`].
-const VERIFICATIONS: [(&str, Verification); 2] = [
-    ("readback+login", Verification::ReadbackLogin),
-    ("login-all", Verification::LoginAll),
-];
+const VERIFICATIONS: [(&str, Verification); 2] =
+    [("readback+login", Verification::ReadbackLogin), ("login-all", Verification::LoginAll)];
 
 #[cfg(test)]
 mod tests;

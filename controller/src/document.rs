@@ -80,12 +80,7 @@ impl Spot {
     }
 
     fn below(&self, place: (usize, usize), key: String) -> Self {
-        Self {
-            source: Arc::clone(&self.source),
-            line: place.0,
-            column: place.1,
-            key,
-        }
+        Self { source: Arc::clone(&self.source), line: place.0, column: place.1, key }
     }
 }
 
@@ -106,31 +101,18 @@ pub(crate) fn parse_secret(file: &str, text: &str) -> Result<Value, DocumentErro
 }
 
 fn read(file: &str, text: &str, secret: bool) -> Result<Value, DocumentError> {
-    let source = Arc::new(Source {
-        file: file.to_owned(),
-        secret,
-    });
+    let source = Arc::new(Source { file: file.to_owned(), secret });
     let lines = Lines::of(text);
     match DeTable::parse(text) {
         Ok(table) => {
-            let spot = Spot {
-                source,
-                line: 1,
-                column: 1,
-                key: String::new(),
-            };
+            let spot = Spot { source, line: 1, column: 1, key: String::new() };
             let node = Node::Table(entries(table.into_inner(), &spot, &lines));
             Ok(Value { spot, node })
         }
         Err(error) => {
             let offset = error.span().map_or(0, |span| span.start);
             let (line, column) = lines.place(offset);
-            let spot = Spot {
-                source,
-                line,
-                column,
-                key: String::new(),
-            };
+            let spot = Spot { source, line, column, key: String::new() };
             // The parser's message may quote what it read.
             if secret {
                 let hint = "write `profile = \"password\"`, each password in quotes";
@@ -159,11 +141,7 @@ fn entries(table: DeTable<'_>, above: &Spot, lines: &Lines<'_>) -> Vec<Entry> {
 
 fn convert(value: Spanned<DeValue<'_>>, spot: Spot, lines: &Lines<'_>) -> Value {
     let (line, column) = lines.place(value.span().start);
-    let spot = Spot {
-        line,
-        column,
-        ..spot
-    };
+    let spot = Spot { line, column, ..spot };
     let node = match value.into_inner() {
         DeValue::String(text) => Node::Text(owned(text)),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -177,14 +155,7 @@ fn convert(value: Spanned<DeValue<'_>>, spot: Spot, lines: &Lines<'_>) -> Value 
                 .enumerate()
                 .map(|(index, item)| {
                     let key = format!("{}[{index}]", spot.key);
-                    convert(
-                        item,
-                        Spot {
-                            key,
-                            ..spot.clone()
-                        },
-                        lines,
-                    )
+                    convert(item, Spot { key, ..spot.clone() }, lines)
                 })
                 .collect(),
         ),
@@ -207,9 +178,7 @@ struct Lines<'t> {
 impl<'t> Lines<'t> {
     fn of(text: &'t str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0)
-            .chain(ends.map(|(at, _)| at + 1))
-            .collect();
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         Self { text, starts }
     }
 
@@ -217,10 +186,7 @@ impl<'t> Lines<'t> {
     fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self
-            .text
-            .get(start..offset)
-            .map_or(0, |before| before.chars().count());
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
         (line, column + 1)
     }
 }

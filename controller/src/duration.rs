@@ -16,13 +16,8 @@ pub const EXPECTED: &str = "a duration: a whole number with its unit (ms, s, m, 
                             \"90s\"";
 
 /// The units and their milliseconds, the largest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Tells why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,15 +72,8 @@ impl DurationError {
 /// # Errors
 /// Returns [`DurationError`] with what is missing or wrong.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    let given = || {
-        text.chars()
-            .filter(|c| !c.is_control())
-            .take(40)
-            .collect::<String>()
-    };
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let given = || text.chars().filter(|c| !c.is_control()).take(40).collect::<String>();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     if digits.is_empty() || unit.starts_with(['.', ',']) {
         return Err(DurationError::Number { given: given() });
@@ -95,18 +83,10 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     }
     let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         let unit = unit.chars().filter(|c| !c.is_control()).take(10).collect();
-        return Err(DurationError::Unit {
-            given: given(),
-            unit,
-        });
+        return Err(DurationError::Unit { given: given(), unit });
     };
-    let millis = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(*factor));
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| DurationError::TooLong { given: given() })
+    let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
+    millis.map(Duration::from_millis).ok_or_else(|| DurationError::TooLong { given: given() })
 }
 
 /// Writes a duration so that [`parse`] reads the same again, in the largest unit that is exact.
@@ -115,11 +95,8 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 pub fn render(duration: Duration) -> String {
     let millis = duration.as_millis();
     let exact = |factor: u64| millis != 0 && millis.is_multiple_of(u128::from(factor));
-    let (unit, factor) = UNITS
-        .iter()
-        .find(|(_, factor)| exact(*factor))
-        .copied()
-        .unwrap_or(("ms", 1));
+    let (unit, factor) =
+        UNITS.iter().find(|(_, factor)| exact(*factor)).copied().unwrap_or(("ms", 1));
     format!("{}{unit}", millis / u128::from(factor))
 }
 
@@ -146,11 +123,7 @@ mod tests {
 
     fn check(text: &str, expect: Result<u64, &str>) {
         let got = parse(text).map_err(|error| error.to_string());
-        assert_eq!(
-            got,
-            expect.map(Duration::from_millis).map_err(str::to_owned),
-            "{text}"
-        );
+        assert_eq!(got, expect.map(Duration::from_millis).map_err(str::to_owned), "{text}");
     }
 
     #[test]
@@ -168,10 +141,8 @@ mod tests {
     fn anything_else_is_refused_with_what_is_wrong() {
         check(
             "90",
-            Err(
-                "read `90` as a duration: it has no unit; write one of `90ms`, `90s`, `90m`, \
-                 `90h`, `90d`",
-            ),
+            Err("read `90` as a duration: it has no unit; write one of `90ms`, `90s`, `90m`, \
+                 `90h`, `90d`"),
         );
         let unit = "as a duration: expected the unit ms, s, m, h or d, got";
         check("90sec", Err(&format!("read `90sec` {unit} `sec`")));
@@ -187,14 +158,8 @@ mod tests {
             Err("read `9s` as a duration: expected the unit ms, s, m, h or d, got `s`"),
         );
         let long = "as a duration: it is longer than 213503982334 d";
-        check(
-            "18446744073709551615d",
-            Err(&format!("read `18446744073709551615d` {long}")),
-        );
-        check(
-            "99999999999999999999s",
-            Err(&format!("read `99999999999999999999s` {long}")),
-        );
+        check("18446744073709551615d", Err(&format!("read `18446744073709551615d` {long}")));
+        check("99999999999999999999s", Err(&format!("read `99999999999999999999s` {long}")));
     }
 
     #[test]
@@ -222,9 +187,7 @@ mod tests {
         let timer = Timer(Duration::from_secs(90));
         assert_eq!(serde_json::to_string(&timer).unwrap(), "\"90s\"");
         assert_eq!(serde_json::from_str::<Timer>("\"90s\"").unwrap(), timer);
-        let error = serde_json::from_str::<Timer>("\"90\"")
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_str::<Timer>("\"90\"").unwrap_err().to_string();
         assert!(error.contains("it has no unit"), "{error}");
     }
 }

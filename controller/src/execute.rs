@@ -19,9 +19,7 @@ use tokio::time::Instant;
 
 use crate::agents::Agent;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::model::{
-    Event, Fabric, Operation, OperationKind, OperationState, Outcome, Timestamp,
-};
+use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Outcome, Timestamp};
 use crate::vault::Vault;
 
 mod apply;
@@ -29,8 +27,8 @@ mod device;
 mod failure;
 mod feed;
 mod job;
-mod settle;
 mod set;
+mod settle;
 mod values;
 
 pub(crate) use self::feed::durable;
@@ -119,7 +117,8 @@ impl Executor {
     /// Returns [`JournalError`] where the journal can no longer be written: nothing further is
     /// exposed then, and the operation stays open for the next start.
     pub async fn run(&self, id: OperationId) -> Result<(), JournalError> {
-        let Some(operation) = self.inner.journal.read(|fabric| fabric.operation(id).cloned()) else {
+        let Some(operation) = self.inner.journal.read(|fabric| fabric.operation(id).cloned())
+        else {
             return Ok(());
         };
         if operation.state != OperationState::Running {
@@ -182,7 +181,7 @@ impl Executor {
                     .secrets
                     .iter()
                     .flat_map(|(profile, secret)| {
-                        let events = begin_events(&operation, &settings, secret, at);
+                        let events = begin_events(&operation, &settings, device, secret, at);
                         events.into_iter().map(|event| (profile.clone(), event))
                     })
                     .collect();
@@ -232,11 +231,8 @@ impl Executor {
         let (id, outcome) = (operation.id, outcome.clone());
         let devices: Vec<ResourceName> = operation.waves.iter().flatten().cloned().collect();
         self.write(move |_fabric| {
-            let ended = |device| Event::DeviceEnded {
-                operation: id,
-                device,
-                outcome: outcome.clone(),
-            };
+            let ended =
+                |device| Event::DeviceEnded { operation: id, device, outcome: outcome.clone() };
             devices.into_iter().map(ended).collect()
         })
         .await?;
@@ -263,9 +259,11 @@ impl Executor {
         let at = (self.inner.clock)();
         self.write(move |fabric| {
             let Some(operation) = fabric.operation(id) else { return Vec::new() };
-            let all = operation.waves.iter().flatten().all(|device| {
-                operation.outcomes.get(device) == Some(&Outcome::Succeeded)
-            });
+            let all = operation
+                .waves
+                .iter()
+                .flatten()
+                .all(|device| operation.outcomes.get(device) == Some(&Outcome::Succeeded));
             let state = if all && operation.skipped.is_empty() {
                 OperationState::Succeeded
             } else {
@@ -307,10 +305,11 @@ impl Executor {
 fn begin_events(
     operation: &Operation,
     settings: &Settings,
+    device: &crate::model::Device,
     secret: &crate::model::Secret,
     at: Timestamp,
 ) -> Vec<credential::Event> {
-    let window_over = feed::window_over(&secret.credential, secret, at);
+    let window_over = feed::window_over(device, secret, at);
     let retry = credential::Event::Retry { window_over };
     match operation.kind {
         OperationKind::Verify => vec![retry],

@@ -64,22 +64,14 @@ impl GenerateError {
 /// errors cannot happen with rules that [`crate::template::PasswordPolicy::fit`] has made.
 pub fn password(rules: &PasswordRules) -> Result<Password, GenerateError> {
     let system = SystemRandom::new();
-    draw(rules, |bytes| {
-        system
-            .fill(bytes)
-            .map_err(|_unspecified| GenerateError::Generator)
-    })
+    draw(rules, |bytes| system.fill(bytes).map_err(|_unspecified| GenerateError::Generator))
 }
 
 fn draw(
     rules: &PasswordRules,
     fill: impl FnMut(&mut [u8]) -> Result<(), GenerateError>,
 ) -> Result<Password, GenerateError> {
-    let mut dice = Dice {
-        bytes: Zeroizing::new([0; 64]),
-        used: 64,
-        fill,
-    };
+    let mut dice = Dice { bytes: Zeroizing::new([0; 64]), used: 64, fill };
     // Enough room from the start: a text that grows leaves copies of itself behind.
     let mut candidate = Zeroizing::new(String::with_capacity(rules.length()));
     for _ in 0..CANDIDATES_MAX {

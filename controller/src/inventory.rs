@@ -150,12 +150,7 @@ impl Inventory {
     /// [`Inventory::parse`].
     pub fn load(path: &Path, platforms: Option<&[&str]>) -> Result<Self, InventoryError> {
         let (text, base) = read::inventory(path)?;
-        Ok(Self::parse(
-            &path.display().to_string(),
-            &base,
-            &text,
-            platforms,
-        )?)
+        Ok(Self::parse(&path.display().to_string(), &base, &text, platforms)?)
     }
 
     /// Reads the text of an inventory; `file` is what errors call it, `base` the folder that
@@ -188,11 +183,7 @@ impl DeviceSpec {
     /// Returns the ways to the device in the order in which they are tried; at least one in an
     /// inventory that was checked.
     pub fn path_order(&self) -> impl Iterator<Item = PathKind> {
-        let order: &[PathKind] = if self.paths.is_empty() {
-            &PATHS_DEFAULT
-        } else {
-            &self.paths
-        };
+        let order: &[PathKind] = if self.paths.is_empty() { &PATHS_DEFAULT } else { &self.paths };
         order.iter().copied().filter(|kind| self.has_path(*kind))
     }
 

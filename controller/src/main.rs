@@ -69,7 +69,7 @@ fn start_log(usual: &str, terminal: &mut Terminal) {
 }
 
 fn refused(error: &DaemonError) -> Failure {
-    Failure::of("", error, error.hint())
+    Failure::of("", error, error.hint().or_else(|| product::hint(error)))
 }
 
 fn end(failure: &Failure) -> ExitCode {

@@ -113,7 +113,9 @@ pub struct Secret {
     pub proof: Option<Proof>,
     /// When a login that may have been refused was last counted.
     pub last_attempt: Option<Timestamp>,
-    /// When the device first proved the version that it holds.
+    /// The version that the secret was last settled on.
+    pub settled_on: Option<PasswordSet>,
+    /// When the device first proved that version.
     pub last_rotation: Option<Timestamp>,
 }
 
@@ -243,8 +245,7 @@ impl Fabric {
         if self.running_operation().is_some_and(maintained) || self.upgrade == Upgrade::Running {
             return AdministrativeState::UnderMaintenance;
         }
-        let enabled =
-            |device: &Device| device.administrative_state == AdministrativeState::Enabled;
+        let enabled = |device: &Device| device.administrative_state == AdministrativeState::Enabled;
         if self.devices.values().all(enabled) {
             AdministrativeState::Enabled
         } else {
@@ -290,9 +291,8 @@ impl Device {
     /// Tells whether every secret is proven on `set`.
     #[must_use]
     pub fn is_on(&self, set: PasswordSet) -> bool {
-        self.credentials().all(|credential| {
-            credential.phase == Phase::Settled && credential.current == Some(set)
-        })
+        self.credentials()
+            .all(|credential| credential.phase == Phase::Settled && credential.current == Some(set))
     }
 
     /// Returns the first reason why a secret is not what is wanted.

@@ -52,11 +52,7 @@ pub fn name(fabric: &FabricId, profile: &ProfileName, device: Option<&ResourceNa
     let place = legal(fabric.name().as_str());
     let user = legal(profile.as_str());
     let hash = hash(fabric, profile, device);
-    let fixed = [&subscription, &user, KIND, &hash]
-        .map(str::len)
-        .iter()
-        .sum::<usize>()
-        + 5;
+    let fixed = [&subscription, &user, KIND, &hash].map(str::len).iter().sum::<usize>() + 5;
     let room = NAME_CHARACTERS_MAX.saturating_sub(fixed);
     let (group_length, place_length) = shares(group.len(), place.len(), room);
     let group: String = group.chars().take(group_length).collect();
@@ -79,29 +75,18 @@ fn shares(group: usize, fabric: usize, room: usize) -> (usize, usize) {
 }
 
 fn hash(fabric: &FabricId, profile: &ProfileName, device: Option<&ResourceName>) -> String {
-    let inputs = [
-        fabric.subscription(),
-        fabric.group().as_str(),
-        fabric.name().as_str(),
-        profile.as_str(),
-    ];
+    let inputs =
+        [fabric.subscription(), fabric.group().as_str(), fabric.name().as_str(), profile.as_str()];
     let mut digest = Sha256::new();
     for input in inputs.into_iter().chain(device.map(ResourceName::as_str)) {
         digest.update((input.len() as u64).to_be_bytes());
         digest.update(input.to_ascii_lowercase());
     }
-    digest
-        .finalize()
-        .iter()
-        .take(HASH_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn legal(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_legal(c) { c } else { '-' })
-        .collect()
+    text.chars().map(|c| if is_legal(c) { c } else { '-' }).collect()
 }
 
 fn is_legal(c: char) -> bool {
@@ -161,11 +146,7 @@ pub fn check_distinct<'n>(
         match seen.insert(name.clone(), (profile, device)) {
             Some(other) if other != (profile, device) => {
                 let (first, second) = (shown(other), shown((profile, device)));
-                return Err(NameCollision {
-                    first,
-                    second,
-                    name,
-                });
+                return Err(NameCollision { first, second, name });
             }
             _ => {}
         }

@@ -144,9 +144,7 @@ fn choose(
 fn is_done(fabric: &Fabric, device: &Device, set: PasswordSet) -> bool {
     match fabric.wanted_set() {
         Some(_) => device.is_on(set),
-        None => {
-            device.synchronization_status() == protocol::status::SynchronizationStatus::InSync
-        }
+        None => device.synchronization_status() == protocol::status::SynchronizationStatus::InSync,
     }
 }
 
@@ -166,7 +164,11 @@ fn out_of_service(device: &ResourceName, state: AdministrativeState) -> Skipped 
 }
 
 /// Returns the devices with this role, of those given.
-fn with_role(fabric: &Fabric, devices: &[ResourceName], role: DeviceRole) -> BTreeSet<ResourceName> {
+fn with_role(
+    fabric: &Fabric,
+    devices: &[ResourceName],
+    role: DeviceRole,
+) -> BTreeSet<ResourceName> {
     let has = |name: &&ResourceName| {
         fabric.devices.get(*name).is_some_and(|device| device.spec.role == role)
     };

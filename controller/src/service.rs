@@ -12,9 +12,7 @@ use tokio::sync::{Mutex, watch};
 use crate::agents::Agent;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
-use crate::model::{
-    Event, Fabric, Operation, OperationKind, OperationState, Timestamp, Upgrade,
-};
+use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp, Upgrade};
 use crate::plan::{self, Plan, Policy, Request};
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
@@ -347,14 +345,12 @@ fn admit(
     id: OperationId,
     at: Timestamp,
 ) -> Result<(Vec<Entry>, OperationId), ServiceError> {
-    let same = |operation: &&Operation| {
-        request_id.is_some() && operation.request_id == request_id
-    };
+    let same = |operation: &&Operation| request_id.is_some() && operation.request_id == request_id;
     if let Some(operation) = fabric.operations.iter().rev().find(same) {
         return Ok((Vec::new(), operation.id));
     }
-    let plan = plan::plan(fabric, policy, request)
-        .map_err(|refusal| ServiceError::Refused { refusal })?;
+    let plan =
+        plan::plan(fabric, policy, request).map_err(|refusal| ServiceError::Refused { refusal })?;
     plan::audit::audit(fabric, policy, &plan)
         .map_err(|source| ServiceError::UnsoundPlan { source })?;
     let kind = match request {
@@ -410,11 +406,9 @@ fn change_state(
             AdministrativeState::Enabled,
             credential::Event::Release,
         ),
-        StateAction::Disable => (
-            Request::Disable(name.clone()),
-            AdministrativeState::Disabled,
-            credential::Event::Hold,
-        ),
+        StateAction::Disable => {
+            (Request::Disable(name.clone()), AdministrativeState::Disabled, credential::Event::Hold)
+        }
         StateAction::Rma => {
             (Request::Rma(name.clone()), AdministrativeState::RMA, credential::Event::Hold)
         }

@@ -104,9 +104,7 @@ impl SecretsTemplate {
         role: DeviceRole,
         flags: &'t BTreeMap<String, String>,
     ) -> impl Iterator<Item = &'t UserProfile> {
-        self.profiles
-            .iter()
-            .filter(move |profile| profile.applies(role, flags))
+        self.profiles.iter().filter(move |profile| profile.applies(role, flags))
     }
 
     /// Checks every profile against every platform, each by itself: to be asked at start, so that
@@ -128,10 +126,7 @@ impl UserProfile {
     /// Tells whether a device of this role has the profile in a fabric with these feature flags.
     #[must_use]
     pub fn applies(&self, role: DeviceRole, flags: &BTreeMap<String, String>) -> bool {
-        let flag_is_on = self
-            .feature_flag
-            .as_ref()
-            .is_none_or(|flag| is_on(flag, flags));
+        let flag_is_on = self.feature_flag.as_ref().is_none_or(|flag| is_on(flag, flags));
         flag_is_on && self.roles.contains(&role)
     }
 
@@ -167,9 +162,7 @@ impl UserProfile {
 fn is_on(flag: &str, flags: &BTreeMap<String, String>) -> bool {
     flags.iter().any(|(name, value)| {
         let value = value.trim();
-        let yes = ["true", "1", "on"]
-            .iter()
-            .any(|yes| value.eq_ignore_ascii_case(yes));
+        let yes = ["true", "1", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
         yes && name.eq_ignore_ascii_case(flag)
     })
 }

@@ -96,6 +96,7 @@ impl DeviceProgress {
             (_, Some("probing")) => (4, "asking what it holds"),
             (_, Some("verifying")) => (5, "logging in anew"),
             (_, Some("saving")) => (6, "saving"),
+            (_, Some("settled")) => (7, "leaving the device"),
             (_, Some("back-off")) => (1, "trying again"),
             (_, Some("drift")) => (7, "changed by somebody else"),
             (_, _) => (0, "queued"),
@@ -238,7 +239,8 @@ impl<'t> Progress<'t> {
     fn show_lines(&mut self, now: &OperationProgress) {
         let total = now.devices.len();
         if !std::mem::replace(&mut self.begun, true) {
-            self.say(&format!("{}: {total} devices (operation {})", self.title, now.name));
+            let devices = if total == 1 { "device" } else { "devices" };
+            self.say(&format!("{}: {total} {devices} (operation {})", self.title, now.name));
         }
         let ended = now.devices.iter().filter(|device| device.has_ended());
         let worth_it = ended.filter(|device| device.state == "Failed" || total <= TOLD_MAX);

@@ -9,10 +9,7 @@ use crate::duration;
 
 /// Renders all values; what is left out has no default value to name.
 pub(super) fn render(config: &Config, working_dir: &Path) -> String {
-    let mut text = Text {
-        working_dir,
-        text: String::new(),
-    };
+    let mut text = Text { working_dir, text: String::new() };
     text.quoted("listen", &config.listen.to_string());
     text.path("data-dir", Some(&config.data_dir), "");
     let template = config.secrets_template.as_deref();
@@ -44,9 +41,7 @@ fn rotation(text: &mut Text<'_>, rotation: &RotationConfig) {
     text.plain("halt-failures-percent", rotation.halt_failures_percent);
     text.plain("retries-max", rotation.retries_max);
     text.duration("retry-backoff", rotation.retry_backoff);
-    let named = VERIFICATIONS
-        .iter()
-        .find(|(_, value)| *value == rotation.verification);
+    let named = VERIFICATIONS.iter().find(|(_, value)| *value == rotation.verification);
     text.quoted("verification", named.map_or("", |(name, _)| name));
 }
 

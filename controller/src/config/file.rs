@@ -7,21 +7,12 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
-use super::{
-    Config, Flags, RotationConfig, VERIFICATIONS, commit_timer,
-};
+use super::{Config, Flags, RotationConfig, VERIFICATIONS, commit_timer};
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
 
-const KEYS: [&str; 7] = [
-    "listen",
-    "data-dir",
-    "secrets-template",
-    "store",
-    "vault",
-    "rotation",
-    "agent",
-];
+const KEYS: [&str; 7] =
+    ["listen", "data-dir", "secrets-template", "store", "vault", "rotation", "agent"];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -162,14 +153,8 @@ impl FileRotation {
 
     fn check(self) -> Result<RotationConfig, DocumentError> {
         let usual = RotationConfig::default();
-        let device_timeout = self
-            .device_timeout
-            .map_or(usual.device_timeout, |given| given.value);
-        let timer = longer(
-            self.commit_timer,
-            commit_timer(device_timeout),
-            device_timeout,
-        )?;
+        let device_timeout = self.device_timeout.map_or(usual.device_timeout, |given| given.value);
+        let timer = longer(self.commit_timer, commit_timer(device_timeout), device_timeout)?;
         let time = |given: Option<Given<Duration>>, otherwise| {
             given.map_or(otherwise, |given| given.value)
         };
@@ -211,10 +196,7 @@ fn longer(
 
 fn listen(table: &mut Table) -> Result<Option<SocketAddr>, DocumentError> {
     let expected = "an IP address and a port, as in \"127.0.0.1:7443\" or \"[::]:7443\"";
-    table
-        .optional("listen")
-        .map(|value| value.parsed(expected))
-        .transpose()
+    table.optional("listen").map(|value| value.parsed(expected)).transpose()
 }
 
 fn path(table: &mut Table, key: &str, expected: &str) -> Result<Option<PathBuf>, DocumentError> {
@@ -222,10 +204,7 @@ fn path(table: &mut Table, key: &str, expected: &str) -> Result<Option<PathBuf>,
         let fits = !text.is_empty() && !text.contains('\0');
         fits.then(|| PathBuf::from(text))
     };
-    table
-        .optional(key)
-        .map(|value| value.read(expected, legal))
-        .transpose()
+    table.optional(key).map(|value| value.read(expected, legal)).transpose()
 }
 
 fn number<T: TryFrom<u32>>(
@@ -251,15 +230,8 @@ fn time(
         return Ok(None);
     };
     let spot = value.spot();
-    let (least, most) = (
-        duration::render(*range.start()),
-        duration::render(*range.end()),
-    );
+    let (least, most) = (duration::render(*range.start()), duration::render(*range.end()));
     let outside = value.unexpected(format_args!("a duration, {least} to {most}"));
     let value = value.read(duration::EXPECTED, |text| duration::parse(text).ok())?;
-    if range.contains(&value) {
-        Ok(Some(Given { value, spot }))
-    } else {
-        Err(outside)
-    }
+    if range.contains(&value) { Ok(Some(Given { value, spot })) } else { Err(outside) }
 }

@@ -8,23 +8,13 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 fn check(text: &str, expect: &str) {
-    assert_eq!(
-        parse(text),
-        Err(format!("read keyturn.toml, {expect}")),
-        "{text}"
-    );
+    assert_eq!(parse(text), Err(format!("read keyturn.toml, {expect}")), "{text}");
 }
 
 #[test]
 fn without_a_file_everything_has_a_default() {
     let config = Config::without_file(&Flags::default());
-    assert_eq!(
-        config,
-        Config {
-            data_dir: "keyturn-data".into(),
-            ..parse("").unwrap()
-        }
-    );
+    assert_eq!(config, Config { data_dir: "keyturn-data".into(), ..parse("").unwrap() });
     insta::assert_snapshot!(config.effective(Path::new("/work-dir")), @r#"
     listen = "127.0.0.1:7443"
     data-dir = "/work-dir/keyturn-data"
@@ -93,20 +83,11 @@ fn a_file_is_read_with_paths_relative_to_it() {
     let config = parse(FULL).unwrap();
     assert_eq!(config.listen, "[::]:8443".parse().unwrap());
     assert_eq!(config.data_dir, Path::new("/etc/keyturn/data"));
-    assert_eq!(
-        config.secrets_template.as_deref(),
-        Some(Path::new("/srv/we\"ird.toml"))
-    );
+    assert_eq!(config.secrets_template.as_deref(), Some(Path::new("/srv/we\"ird.toml")));
     assert_eq!(config.store.path, Path::new("/etc/keyturn/journal.db"));
     assert_eq!(config.vault.path, Path::new("/secret/vault.db"));
-    assert_eq!(
-        config.vault.key_file.as_deref(),
-        Some(Path::new("/etc/keyturn/keys/vault.key"))
-    );
-    assert_eq!(
-        config.agent.platforms_dir.as_deref(),
-        Some(Path::new("/etc/keyturn/platforms"))
-    );
+    assert_eq!(config.vault.key_file.as_deref(), Some(Path::new("/etc/keyturn/keys/vault.key")));
+    assert_eq!(config.agent.platforms_dir.as_deref(), Some(Path::new("/etc/keyturn/platforms")));
     assert_eq!(config.agent.sessions_max, 40);
     let expect = RotationConfig {
         password_sets_max: 5,
@@ -133,23 +114,15 @@ fn the_effective_configuration_reads_the_same_again() {
         let place = |path: &Path| Path::new("/elsewhere").join(path);
         assert_eq!(again.data_dir, place(&config.data_dir));
         assert_eq!(again.store.path, place(&config.store.path));
-        assert_eq!(
-            (&again.rotation, &again.agent),
-            (&config.rotation, &config.agent)
-        );
-        assert_eq!(
-            again.effective(Path::new("/third")),
-            config.effective(Path::new("/elsewhere"))
-        );
+        assert_eq!((&again.rotation, &again.agent), (&config.rotation, &config.agent));
+        assert_eq!(again.effective(Path::new("/third")), config.effective(Path::new("/elsewhere")));
     }
 }
 
 #[test]
 fn flags_go_before_the_file() {
-    let flags = Flags {
-        data_dir: Some("here".into()),
-        listen: Some("127.0.0.1:0".parse().unwrap()),
-    };
+    let flags =
+        Flags { data_dir: Some("here".into()), listen: Some("127.0.0.1:0".parse().unwrap()) };
     let config = Config::parse("f", Path::new(BASE), "data-dir = \"there\"", &flags).unwrap();
     assert_eq!(config.data_dir, Path::new("here"));
     assert_eq!(config.store.path, Path::new("here/store.db"));
@@ -158,9 +131,7 @@ fn flags_go_before_the_file() {
 
 #[test]
 fn times_that_depend_on_the_device_timeout_follow_it() {
-    let rotation = parse("[rotation]\ndevice-timeout = \"200s\"")
-        .unwrap()
-        .rotation;
+    let rotation = parse("[rotation]\ndevice-timeout = \"200s\"").unwrap().rotation;
     assert_eq!(rotation.commit_timer, Duration::from_secs(400));
     check(
         "[rotation]\nquiet-time = \"900ms\"",
@@ -213,18 +184,8 @@ fn unknown_keys_are_refused_with_the_nearest_right_one() {
 
 const OUT_OF_BOUNDS: &[(&str, &str, &str, &str)] = &[
     ("password-sets-max = 1", "21", "password sets, 2 to 10", "1"),
-    (
-        "password-sets-max = \"3\"",
-        "21",
-        "password sets, 2 to 10",
-        "`3`",
-    ),
-    (
-        "device-timeout = \"1s\"",
-        "18",
-        "a duration, 5s to 1h",
-        "`1s`",
-    ),
+    ("password-sets-max = \"3\"", "21", "password sets, 2 to 10", "`3`"),
+    ("device-timeout = \"1s\"", "18", "a duration, 5s to 1h", "`1s`"),
     (
         "device-timeout = 90",
         "18",
@@ -240,25 +201,10 @@ const OUT_OF_BOUNDS: &[(&str, &str, &str, &str)] = &[
     ("canary = \"yes\"", "10", "true or false", "`yes`"),
     ("wave-growth = 1", "15", "a factor, 2 to 100", "1"),
     ("wave-max = 0", "12", "devices, 1 to 1000000", "0"),
-    (
-        "halt-failures-percent = 101",
-        "25",
-        "percent, 1 to 100",
-        "101",
-    ),
-    (
-        "halt-failures-min = -1",
-        "21",
-        "devices, 1 to 1000000",
-        "-1",
-    ),
+    ("halt-failures-percent = 101", "25", "percent, 1 to 100", "101"),
+    ("halt-failures-min = -1", "21", "devices, 1 to 1000000", "-1"),
     ("retries-max = 11", "15", "retries, 0 to 10", "11"),
-    (
-        "retry-backoff = \"1ms\"",
-        "17",
-        "a duration, 100ms to 10m",
-        "`1ms`",
-    ),
+    ("retry-backoff = \"1ms\"", "17", "a duration, 100ms to 10m", "`1ms`"),
     (
         "verification = \"login\"",
         "16",
@@ -291,29 +237,18 @@ fn values_out_of_bounds_are_refused_with_the_bounds() {
         "[agent]\nsessions-max = 1",
         "line 2, column 16, key `agent.sessions-max`: expected sessions, 2 to 10000, got 1",
     );
-    check(
-        "store = 3",
-        "line 1, column 9, key `store`: expected a table: [store], got 3",
-    );
+    check("store = 3", "line 1, column 9, key `store`: expected a table: [store], got 3");
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let error = Config::load(Path::new("/nowhere/keyturn.toml"), &Flags::default()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "read the configuration from /nowhere/keyturn.toml"
-    );
+    assert_eq!(error.to_string(), "read the configuration from /nowhere/keyturn.toml");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keyturn.toml");
     std::fs::write(&path, "data-dir = \"data\"\nlisten = 1\n").unwrap();
     let error = Config::load(&path, &Flags::default()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("line 2, column 10, key `listen`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("line 2, column 10, key `listen`"), "{error}");
     std::fs::write(&path, "data-dir = \"data\"\n").unwrap();
     let config = Config::load(&path, &Flags::default()).unwrap();
     assert_eq!(config.data_dir, dir.path().join("data"));

@@ -75,16 +75,7 @@ impl DocumentError {
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Detail {
-            file,
-            line,
-            column,
-            key,
-            expected,
-            got,
-            nearest,
-            ..
-        } = self.0.as_ref();
+        let Detail { file, line, column, key, expected, got, nearest, .. } = self.0.as_ref();
         write!(f, "read {file}, line {line}, column {column}")?;
         if !key.is_empty() {
             write!(f, ", key `{key}`")?;

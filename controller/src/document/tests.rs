@@ -15,19 +15,14 @@ fn check(text: &str, expect: &str) {
             parse("lab.toml", text)?.table("the file", &["title", "limits", "devices"])?;
         if let Some(limits) = top.optional("limits") {
             let mut limits = limits.table("limits", &["length", "flags"])?;
-            limits
-                .required("length", "a length")?
-                .number("a length", 1, 32)?;
+            limits.required("length", "a length")?.number("a length", 1, 32)?;
             if let Some(flags) = limits.optional("flags") {
                 for flag in flags.list("a list of flags")? {
                     flag.boolean()?;
                 }
             }
         }
-        for device in top
-            .optional("devices")
-            .map_or(Ok(Vec::new()), |d| d.list("devices"))?
-        {
+        for device in top.optional("devices").map_or(Ok(Vec::new()), |d| d.list("devices"))? {
             let mut device = device.table("a device", &["name", "role"])?;
             device.required("name", "a name")?.text("a name")?;
             if let Some(role) = device.optional("role") {
@@ -36,10 +31,7 @@ fn check(text: &str, expect: &str) {
         }
         Ok(())
     };
-    assert_eq!(
-        read().map_err(|error| error.to_string()),
-        Err(expect.to_owned())
-    );
+    assert_eq!(read().map_err(|error| error.to_string()), Err(expect.to_owned()));
 }
 
 #[test]
@@ -68,10 +60,7 @@ fn errors_name_place_key_expected_and_got() {
             "line 1, column 1, key `limits.length`: expected a length, got nothing: the key is \
              missing",
         ),
-        (
-            "limits = 3",
-            "line 1, column 10, key `limits`: expected a table: limits, got 3",
-        ),
+        ("limits = 3", "line 1, column 10, key `limits`: expected a table: limits, got 3"),
         (
             "[limits]\nlength = 3\nflags = [true,\n  7]",
             "line 4, column 3, key `limits.flags[1]`: expected true or false, got 7",
@@ -99,10 +88,7 @@ fn errors_name_place_key_expected_and_got() {
             "line 3, column 8, key `devices[0].role`: expected a role, got `TOR`; did you mean \
              `ToR`?",
         ),
-        (
-            "\"a b\" = 1",
-            "line 1, column 1, key `\"a b\"`: expected a key of the file, got `a b`",
-        ),
+        ("\"a b\" = 1", "line 1, column 1, key `\"a b\"`: expected a key of the file, got `a b`"),
     ];
     for (text, expect) in cases {
         check(text, &format!("read lab.toml, {expect}"));
@@ -117,27 +103,13 @@ fn columns_count_characters() {
          `é`",
     );
     let value = parse("f", "a = { \"é\" = 1, b = 2 }").unwrap();
-    let error = value
-        .table("it", &["a"])
-        .unwrap()
-        .optional("a")
-        .unwrap()
-        .table("a", &["é"]);
-    assert_eq!(
-        (
-            error.as_ref().unwrap_err().line(),
-            error.unwrap_err().column()
-        ),
-        (1, 16)
-    );
+    let error = value.table("it", &["a"]).unwrap().optional("a").unwrap().table("a", &["é"]);
+    assert_eq!((error.as_ref().unwrap_err().line(), error.unwrap_err().column()), (1, 16));
 }
 
 #[test]
 fn a_hint_lists_the_right_names() {
-    let error = parse("f", "naem = 1")
-        .unwrap()
-        .table("it", &["name", "role"])
-        .unwrap_err();
+    let error = parse("f", "naem = 1").unwrap().table("it", &["name", "role"]).unwrap_err();
     assert_eq!(error.nearest(), Some("name"));
     assert_eq!(error.hint(), Some("use one of `name`, `role`"));
 }
@@ -163,11 +135,7 @@ fn a_file_with_passwords_never_shows_a_value() {
         assert!(!all.contains("Canary"), "{all}");
     }
     let value = parse_secret("p", "admin = 'Canary-Pass.77'").unwrap();
-    let admin = value
-        .table("it", &["admin"])
-        .unwrap()
-        .optional("admin")
-        .unwrap();
+    let admin = value.table("it", &["admin"]).unwrap().optional("admin").unwrap();
     assert_eq!(
         admin.unexpected("a password").to_string(),
         "read p, line 1, column 9, key `admin`: expected a password, got another text"

@@ -62,16 +62,11 @@ impl Value {
         for entry in self.entries(what)? {
             if !keys.contains(&entry.name.as_str()) {
                 let expected = format!("a key of {what}");
-                return Err(entry
-                    .spot
-                    .wrong_name(expected, &entry.name, keys.iter().copied()));
+                return Err(entry.spot.wrong_name(expected, &entry.name, keys.iter().copied()));
             }
             known.insert(entry.name, entry.value);
         }
-        Ok(Table {
-            spot,
-            entries: known,
-        })
+        Ok(Table { spot, entries: known })
     }
 
     /// Opens a table whose keys are names of the writer's own, in the order of the text.
@@ -147,8 +142,7 @@ impl Value {
         };
         let found = choices.iter().find(|(name, _)| *name == text.as_str());
         found.map(|(_, choice)| *choice).ok_or_else(|| {
-            self.spot
-                .wrong_name(expected, text, choices.iter().map(|(name, _)| *name))
+            self.spot.wrong_name(expected, text, choices.iter().map(|(name, _)| *name))
         })
     }
 
@@ -208,10 +202,7 @@ impl Table {
     /// Returns [`DocumentError`] with the place of the table if the key is missing.
     pub(crate) fn required(&mut self, key: &str, expected: &str) -> Result<Value, DocumentError> {
         self.optional(key).ok_or_else(|| {
-            let spot = Spot {
-                key: joined(&self.spot.key, key),
-                ..self.spot.clone()
-            };
+            let spot = Spot { key: joined(&self.spot.key, key), ..self.spot.clone() };
             spot.wrong(expected, "nothing: the key is missing")
         })
     }

@@ -23,22 +23,14 @@ fn likeness(given: &str, name: &str) -> f64 {
     let alike = strsim::jaro_winkler(&given, &name);
     // Jaro-Winkler sees little likeness in two swapped letters of a short name: `shs`, `ssh`.
     let one_slip = given.len() > 2 && strsim::osa_distance(&given, &name) <= 1;
-    if one_slip {
-        alike.max(LIKENESS_MIN)
-    } else {
-        alike
-    }
+    if one_slip { alike.max(LIKENESS_MIN) } else { alike }
 }
 
 /// The mend of a wrong name: all right ones.
 pub(super) fn list_hint(right: &[&str]) -> Option<String> {
     /// More names than these are no help on a terminal.
     const NAMES_MAX: usize = 24;
-    let names: Vec<String> = right
-        .iter()
-        .take(NAMES_MAX)
-        .map(|name| quoted(name))
-        .collect();
+    let names: Vec<String> = right.iter().take(NAMES_MAX).map(|name| quoted(name)).collect();
     let more = if right.len() > NAMES_MAX { ", …" } else { "" };
     (!names.is_empty()).then(|| format!("use one of {}{more}", names.join(", ")))
 }
@@ -51,11 +43,7 @@ pub(super) fn joined(above: &str, key: &str) -> String {
     } else {
         format!("\"{}\"", clip(key))
     };
-    if above.is_empty() {
-        key
-    } else {
-        format!("{above}.{key}")
-    }
+    if above.is_empty() { key } else { format!("{above}.{key}") }
 }
 
 /// Quotes a text of an operator's for an error, without control characters and not too long.
@@ -66,11 +54,7 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Takes control characters out of a text and cuts it.
 pub(super) fn clip(text: &str) -> String {
     const CHARACTERS_MAX: usize = 120;
-    let mut shown: String = text
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(CHARACTERS_MAX)
-        .collect();
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect();
     if text.chars().count() > CHARACTERS_MAX {
         shown.push('…');
     }

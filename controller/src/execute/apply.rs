@@ -91,11 +91,12 @@ impl Executor {
                     self.touch(device);
                     return self.finish_applying(device, &state, finish).await;
                 }
-                Report::Reached { .. }
+                // What an applying job's logins have cost is counted by the agent's ledger.
+                Report::LoginRefused { .. }
+                | Report::LoginLost { .. }
+                | Report::Reached { .. }
                 | Report::Quiet
                 | Report::Changing
-                | Report::LoginRefused { .. }
-                | Report::LoginLost { .. }
                 | Report::Saved => {}
             }
         }
@@ -115,9 +116,10 @@ impl Executor {
             }
             Finish::NothingSent(stop) => {
                 self.feed(device, state.all(Event::NotSent(stop.reason)), None).await?;
-                let foreign = state.seen.iter().filter(|seen| {
-                    matches!(seen.running, Match::Foreign | Match::Absent)
-                });
+                let foreign = state
+                    .seen
+                    .iter()
+                    .filter(|seen| matches!(seen.running, Match::Foreign | Match::Absent));
                 let drifted = foreign.map(read_back).collect();
                 self.feed(device, drifted, None).await?;
                 Ok(Some(stop))
@@ -158,9 +160,8 @@ impl Applying {
 
     /// A login counts as fresh only with the new password, after the device has taken it.
     fn logged_in(&mut self, profile: ProfileName, set: PasswordSet) {
-        let is_target = |account: &Account| {
-            account.profile == profile && account.target == Some(set)
-        };
+        let is_target =
+            |account: &Account| account.profile == profile && account.target == Some(set);
         if self.applied && self.accounts.iter().any(is_target) {
             self.fresh.insert(profile);
         }
@@ -194,8 +195,5 @@ pub(super) fn not_taken(error: &AgentError) -> Stop {
 
 /// Tells whether a phase is one in which a job's end leaves something open.
 pub(super) fn is_open(phase: Phase) -> bool {
-    matches!(
-        phase,
-        Phase::Waiting | Phase::Probing | Phase::Verifying(_) | Phase::Saving(_)
-    )
+    matches!(phase, Phase::Waiting | Phase::Probing | Phase::Verifying(_) | Phase::Saving(_))
 }

@@ -51,7 +51,7 @@ async fn work(
 ) -> Result<Option<Stop>, JournalError> {
     let retries = executor.inner.settings.retries_max;
     let tries_max = retries.saturating_add(1);
-    let steps = executor.inner.journal.read(|fabric| first_step(fabric));
+    let steps = executor.inner.journal.read(first_step);
     let mut tries = Tries { apply: tries_max, settle: tries_max, steps, failures: 0 };
     let mut last = None;
     loop {
@@ -124,12 +124,12 @@ async fn back_off(executor: &Executor, failures: &mut u32) {
 async fn retry_later(executor: &Executor, name: &ResourceName) -> Result<(), JournalError> {
     let at = (executor.inner.clock)();
     let events = executor.inner.journal.read(|fabric| {
-        let secrets = fabric.devices.get(name).map(|device| device.secrets.iter());
+        let Some(device) = fabric.devices.get(name) else { return Vec::new() };
         let retry = |(profile, secret): (&protocol::id::ProfileName, &model::Secret)| {
-            let window_over = window_over(&secret.credential, secret, at);
+            let window_over = window_over(device, secret, at);
             (profile.clone(), Event::Retry { window_over })
         };
-        secrets.into_iter().flatten().map(retry).collect()
+        device.secrets.iter().map(retry).collect()
     });
     executor.feed(name, events, None).await
 }
@@ -185,9 +185,7 @@ pub(super) async fn end(
 }
 
 fn has_ended(fabric: &Fabric, run: &Run, name: &ResourceName) -> bool {
-    fabric
-        .operation(run.operation)
-        .is_none_or(|operation| operation.outcomes.contains_key(name))
+    fabric.operation(run.operation).is_none_or(|operation| operation.outcomes.contains_key(name))
 }
 
 /// Returns a member of the device's redundancy group that this operation has brought into doubt.

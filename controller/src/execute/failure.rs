@@ -15,8 +15,7 @@ pub(super) fn stopped(kind: OperationKind, stop: &Stop) -> Outcome {
         OperationKind::Rotate | OperationKind::Resync => "configure new passwords",
     };
     let what = what.replace("{doing}", doing);
-    let detail =
-        if stop.detail.is_empty() { String::new() } else { format!(" ({})", stop.detail) };
+    let detail = if stop.detail.is_empty() { String::new() } else { format!(" ({})", stop.detail) };
     failed(code, format!("{what}{detail} {mend}"))
 }
 
@@ -95,10 +94,17 @@ fn failed(code: &str, message: String) -> Outcome {
     Outcome::Failed(Failure { code: code.to_owned(), message })
 }
 
+const RESYNC: &str = "Please perform a resync operation once this is mended.";
+
 /// Code, what happened, what mends it.
-fn describe(reason: Reason) -> (&'static str, &'static str, &'static str) {
-    const RESYNC: &str = "Please perform a resync operation once this is mended.";
-    match reason {
+type Told = (&'static str, &'static str, &'static str);
+
+fn describe(reason: Reason) -> Told {
+    about_the_way_in(reason).or_else(|| about_the_change(reason)).unwrap_or_else(|| ours(reason))
+}
+
+fn about_the_way_in(reason: Reason) -> Option<Told> {
+    Some(match reason {
         Reason::CouldNotConnect => (
             "CouldNotConnect",
             "Could not connect to the device to {doing}.",
@@ -124,6 +130,15 @@ fn describe(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "The device says that the account is locked.",
             "Unlock the account or wait until it unlocks, then perform a resync operation.",
         ),
+        Reason::NotQuiet | Reason::Busy => {
+            ("DeviceBusy", "The device or its line is in use by another session.", RESYNC)
+        }
+        _ => return None,
+    })
+}
+
+fn about_the_change(reason: Reason) -> Option<Told> {
+    Some(match reason {
         Reason::ForeignChange => (
             "PasswordChangedOutside",
             "A password on the device is none that Keyturn knows; it was not overwritten.",
@@ -151,22 +166,26 @@ fn describe(reason: Reason) -> (&'static str, &'static str, &'static str) {
         Reason::UnexpectedOutput => {
             ("UnexpectedOutput", "The device's output could not be understood.", RESYNC)
         }
-        Reason::NotQuiet | Reason::Busy => {
-            ("DeviceBusy", "The device or its line is in use by another session.", RESYNC)
-        }
+        _ => return None,
+    })
+}
+
+/// What is left lies with Keyturn's own parts.
+fn ours(reason: Reason) -> Told {
+    match reason {
         Reason::StaleEpoch => {
             ("StaleController", "Another controller has taken the fabric over.", RESYNC)
         }
-        Reason::Repeated => ("Interrupted", "The agent was restarted during the job.", RESYNC),
-        Reason::BadJob => (
-            "InvalidDevice",
-            "The device cannot be driven as it is declared.",
-            "Correct the inventory and apply it, then perform a resync operation.",
-        ),
         Reason::LedgerFailed => (
             "AgentDiskFailed",
             "The agent could not record the attempt durably, so that it made none.",
             "Free or repair the agent's disk, then perform a resync operation.",
+        ),
+        Reason::Repeated => ("Interrupted", "The agent was restarted during the job.", RESYNC),
+        _ => (
+            "InvalidDevice",
+            "The device cannot be driven as it is declared.",
+            "Correct the inventory and apply it, then perform a resync operation.",
         ),
     }
 }

@@ -38,7 +38,8 @@ impl Executor {
         let device = self.inner.journal.read(|fabric| fabric.device_id(name));
         let fabric = self.inner.journal.read(|fabric| fabric.id.clone());
         let bundle = self.bundle(run, &draft).await?;
-        let binding = Binding { device: &device, operation: run.operation, step, epoch: draft.epoch };
+        let binding =
+            Binding { device: &device, operation: run.operation, step, epoch: draft.epoch };
         let sealed = self
             .inner
             .agent
@@ -62,9 +63,8 @@ impl Executor {
 
     fn rules(&self, run: &Run) -> Rules {
         let settings = self.inner.settings;
-        let milliseconds = |time: std::time::Duration| {
-            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-        };
+        let milliseconds =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Rules {
             time_max_ms: milliseconds(settings.device_time_max),
             commit_timer_ms: milliseconds(settings.commit_timer),

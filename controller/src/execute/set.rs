@@ -106,8 +106,8 @@ impl TemplateSets {
                 Scope::Device => holders.into_iter().map(Some).collect(),
             };
             for device in owners {
-                let value = generate::password(&rules)
-                    .map_err(|source| SetError::Generate { source })?;
+                let value =
+                    generate::password(&rules).map_err(|source| SetError::Generate { source })?;
                 wanted.push(Wanted {
                     name: naming::name(&fabric.id, &profile.name, device),
                     tag: tag(operation, &profile.name, device),
@@ -139,18 +139,13 @@ impl MakeSet for TemplateSets {
     async fn make(&self, fabric: &Fabric, operation: &Operation) -> Result<Event, SetError> {
         let wanted = self.wanted(fabric, operation)?;
         let secrets = wanted.iter().map(|w| (&w.profile, w.device.as_ref()));
-        naming::check_distinct(&fabric.id, secrets)
-            .map_err(|source| SetError::Name { source })?;
+        naming::check_distinct(&fabric.id, secrets).map_err(|source| SetError::Name { source })?;
         let items: Vec<(SecretName, Tag, &Password)> =
             wanted.iter().map(|w| (w.name.clone(), w.tag.clone(), &w.value)).collect();
-        let versions = self
-            .vault
-            .put_all(&items)
-            .await
-            .map_err(|source| SetError::Vault { source })?;
+        let versions =
+            self.vault.put_all(&items).await.map_err(|source| SetError::Vault { source })?;
         let mut shared: BTreeMap<ProfileName, SecretVersion> = BTreeMap::new();
-        let mut own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>> =
-            BTreeMap::new();
+        let mut own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>> = BTreeMap::new();
         for (wanted, version) in wanted.iter().zip(versions) {
             let profile = wanted.profile.clone();
             match &wanted.device {

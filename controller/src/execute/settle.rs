@@ -140,10 +140,12 @@ impl Executor {
                 !matches!(seen.running, Match::NotRead) && seen.running != Match::Set(*set)
             })
         };
-        if let Some(liar) = observations.iter().find(denied) {
-            // It let us in with another password than it shows: what it shows proves nothing, for
-            // this account or for the others.
-            tracing::warn!(device = %device, profile = %liar.profile, "shows what it does not do");
+        let liar = observations.iter().find(denied);
+        if liar.is_some() || logged_in.is_empty() {
+            // It let us in with another password than it shows, or nobody has said that it let us
+            // in at all: what it shows proves nothing, for this account or for the others.
+            let profile = liar.map(|seen| seen.profile.to_string());
+            tracing::warn!(device = %device, profile, "hashes that no login bears out");
             return Ok(());
         }
         let (by_login, by_read_back): (Vec<_>, Vec<_>) =

@@ -36,11 +36,8 @@ impl Values {
             let is_missing = |item: &&(SecretName, SecretVersion)| !opened.contains_key(&item.1);
             wanted.iter().filter(is_missing).cloned().collect()
         };
-        let values = if missing.is_empty() {
-            Vec::new()
-        } else {
-            self.vault.get_all(&missing).await?
-        };
+        let values =
+            if missing.is_empty() { Vec::new() } else { self.vault.get_all(&missing).await? };
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         for ((_name, version), value) in missing.into_iter().zip(values) {
             opened.entry(version).or_insert_with(|| Arc::new(value));

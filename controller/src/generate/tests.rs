@@ -12,9 +12,7 @@ fn profile() -> ProfileName {
 }
 
 fn rules(policy: &PasswordPolicy, platforms: &[PlatformLimits]) -> PasswordRules {
-    policy
-        .fit(&profile(), &platforms.iter().collect::<Vec<_>>())
-        .unwrap()
+    policy.fit(&profile(), &platforms.iter().collect::<Vec<_>>()).unwrap()
 }
 
 fn platform(lengths: (usize, usize), allowed: &str, first_letter_only: bool) -> PlatformLimits {
@@ -30,33 +28,16 @@ fn platform(lengths: (usize, usize), allowed: &str, first_letter_only: bool) -> 
 
 #[test]
 fn passwords_satisfy_the_policy_and_every_platform() {
-    let loose = PasswordPolicy {
-        letter_first: false,
-        ..PasswordPolicy::default()
-    };
+    let loose = PasswordPolicy { letter_first: false, ..PasswordPolicy::default() };
     let all = CharacterClass::ALL.to_vec();
-    let symbols = PasswordPolicy {
-        required: all,
-        length: 30,
-        ..loose.clone()
-    };
+    let symbols = PasswordPolicy { required: all, length: 30, ..loose.clone() };
     let letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHJKLM";
     let cases = [
-        (
-            PasswordPolicy::default(),
-            platform((16, 25), &format!("{letters}0123456789?!$"), true),
-        ),
-        (
-            loose.clone(),
-            platform((24, 24), &format!("{letters}01._-"), true),
-        ),
+        (PasswordPolicy::default(), platform((16, 25), &format!("{letters}0123456789?!$"), true)),
+        (loose.clone(), platform((24, 24), &format!("{letters}01._-"), true)),
         (symbols, platform((1, 99), &format!("{letters}0_"), false)),
         (
-            PasswordPolicy {
-                excluded: "abc".to_owned(),
-                length: 200,
-                ..loose
-            },
+            PasswordPolicy { excluded: "abc".to_owned(), length: 200, ..loose },
             platform((200, 256), &format!("{letters}789"), false),
         ),
     ];
@@ -70,12 +51,7 @@ fn passwords_satisfy_the_policy_and_every_platform() {
             assert_eq!(text.len(), policy.length);
             assert!(text.chars().all(|c| platform.allowed.contains(c)));
             assert!(!text.chars().any(|c| policy.excluded.contains(c)));
-            assert!(
-                policy
-                    .required
-                    .iter()
-                    .all(|class| text.chars().any(|c| class.has(c)))
-            );
+            assert!(policy.required.iter().all(|class| text.chars().any(|c| class.has(c))));
             let letter_first = policy.letter_first || platform.first_letter_only;
             assert!(!letter_first || text.starts_with(|c: char| c.is_ascii_alphabetic()));
         }
@@ -98,19 +74,13 @@ fn every_profile_of_the_built_in_template_gets_passwords_that_no_one_else_has() 
 /// Chi-square of how often each character came, over its degrees of freedom.
 fn unevenness(counts: &[usize]) -> f64 {
     let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
-    let sum: f64 = counts
-        .iter()
-        .map(|count| (*count as f64 - mean).powi(2) / mean)
-        .sum();
+    let sum: f64 = counts.iter().map(|count| (*count as f64 - mean).powi(2) / mean).sum();
     sum / (counts.len() - 1) as f64
 }
 
 #[test]
 fn no_character_is_likelier_than_another() {
-    let policy = PasswordPolicy {
-        required: Vec::new(),
-        ..PasswordPolicy::default()
-    };
+    let policy = PasswordPolicy { required: Vec::new(), ..PasswordPolicy::default() };
     let rules = rules(&policy, &[]);
     let mut first = vec![0; rules.first().len()];
     let mut rest = vec![0; rules.rest().len()];
@@ -118,8 +88,7 @@ fn no_character_is_likelier_than_another() {
         let password = password(&rules).unwrap();
         let (head, tail) = password.expose().split_at(1);
         first[rules.first().find(head).unwrap()] += 1;
-        tail.chars()
-            .for_each(|c| rest[rules.rest().find(c).unwrap()] += 1);
+        tail.chars().for_each(|c| rest[rules.rest().find(c).unwrap()] += 1);
     }
     // For 51 and 64 degrees of freedom a value over 2 comes less than once in 100,000 runs; a
     // remainder of 256 by 65 would give over 20 for the later characters.
@@ -130,15 +99,9 @@ fn no_character_is_likelier_than_another() {
 #[test]
 fn values_that_would_favour_some_characters_are_rejected() {
     // 256 = 3 × 65 + 61: 195 to 255 must not be taken.
-    let policy = PasswordPolicy {
-        letter_first: false,
-        required: vec![],
-        ..Default::default()
-    };
+    let policy = PasswordPolicy { letter_first: false, required: vec![], ..Default::default() };
     let rules = rules(&policy, &[]);
-    let mut next = [255, 195, 254, 0, 194, 64, 65, 129, 130]
-        .into_iter()
-        .cycle();
+    let mut next = [255, 195, 254, 0, 194, 64, 65, 129, 130].into_iter().cycle();
     let password = draw(&rules, |bytes| {
         bytes.fill_with(|| next.next().unwrap());
         Ok(())

@@ -52,37 +52,20 @@ impl Objection {
         given: &str,
         right: impl IntoIterator<Item = N>,
     ) -> Self {
-        let right = right
-            .into_iter()
-            .map(|name| name.as_ref().to_owned())
-            .collect();
-        Self {
-            right,
-            given: given.into(),
-            ..Self::new(key, expected, quoted(given))
-        }
+        let right = right.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        Self { right, given: given.into(), ..Self::new(key, expected, quoted(given)) }
     }
 
     /// Says which device it is about.
     pub(super) fn of(self, index: usize, device: &DeviceSpec) -> Self {
-        Self {
-            device: Some(index),
-            name: Some(device.name.clone()),
-            ..self
-        }
+        Self { device: Some(index), name: Some(device.name.clone()), ..self }
     }
 
     /// Returns the path of the key, for example `devices[3].console.port`.
     #[must_use]
     pub fn path(&self) -> String {
-        let above = self
-            .device
-            .map_or("fabric".to_owned(), |index| format!("devices[{index}]"));
-        if self.key.is_empty() {
-            above
-        } else {
-            format!("{above}.{}", self.key)
-        }
+        let above = self.device.map_or("fabric".to_owned(), |index| format!("devices[{index}]"));
+        if self.key.is_empty() { above } else { format!("{above}.{}", self.key) }
     }
 
     /// Returns the nearest right name, if one is near.

@@ -81,11 +81,7 @@ pub(super) fn inventory(
         let places = objection.device.and_then(|index| spots.get(index));
         placed(&objection, places.unwrap_or(&fabric_spots))
     })?;
-    Ok(Inventory {
-        fabric,
-        devices,
-        passwords,
-    })
+    Ok(Inventory { fabric, devices, passwords })
 }
 
 fn placed(objection: &Objection, spots: &Spots) -> DocumentError {
@@ -100,19 +96,14 @@ fn placed(objection: &Objection, spots: &Spots) -> DocumentError {
 
 fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentError> {
     let mut table = value.table("a fabric", &FABRIC_KEYS)?;
-    let mut spots = Spots {
-        whole: table.spot().clone(),
-        keys: BTreeMap::new(),
-    };
+    let mut spots = Spots { whole: table.spot().clone(), keys: BTreeMap::new() };
     let id = table.required("id", ID)?.parsed::<FabricId>(ID)?;
     let location = text(&mut table, &mut spots, "location", "location", "a location")?;
     let mut feature_flags = BTreeMap::new();
     if let Some(value) = table.optional("feature-flags") {
         spots.note("feature-flags", &value);
         for flag in value.entries("flags and their values")? {
-            let text = flag
-                .value
-                .text("a flag's value in quotes, as in \"true\"")?;
+            let text = flag.value.text("a flag's value in quotes, as in \"true\"")?;
             feature_flags.insert(flag.name, text.to_string());
         }
     }
@@ -120,23 +111,12 @@ fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentE
         .optional("current-passwords-file")
         .map(|value| value.read("the path of a file", path))
         .transpose()?;
-    Ok((
-        FabricSpec {
-            id,
-            location,
-            feature_flags,
-        },
-        spots,
-        passwords,
-    ))
+    Ok((FabricSpec { id, location, feature_flags }, spots, passwords))
 }
 
 fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentError> {
     let mut table = value.table("a device", &DEVICE_KEYS)?;
-    let mut spots = Spots {
-        whole: table.spot().clone(),
-        keys: BTreeMap::new(),
-    };
+    let mut spots = Spots { whole: table.spot().clone(), keys: BTreeMap::new() };
     let name = table.required("name", NAME)?;
     spots.note("name", &name);
     let roles = DeviceRole::ALL.map(|role| (role.as_str(), role));
@@ -145,42 +125,18 @@ fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentErro
     let device = DeviceSpec {
         name: name.parsed::<ResourceName>(NAME)?,
         role: role.choice("a device role", &roles)?,
-        platform: text(
-            &mut table,
-            &mut spots,
-            "platform",
-            "platform",
-            "a platform's name",
-        )?,
-        serial_number: text(
-            &mut table,
-            &mut spots,
-            "serial-number",
-            "serial-number",
-            serial,
-        )?,
+        platform: text(&mut table, &mut spots, "platform", "platform", "a platform's name")?,
+        serial_number: text(&mut table, &mut spots, "serial-number", "serial-number", serial)?,
         redundancy_group: group(&mut table, &mut spots)?,
-        ssh: table
-            .optional("ssh")
-            .map(|value| ssh(value, &mut spots))
-            .transpose()?,
-        serial: table
-            .optional("serial")
-            .map(|v| serial_line(v, base, &mut spots))
-            .transpose()?,
-        console: table
-            .optional("console")
-            .map(|v| console(v, &mut spots))
-            .transpose()?,
+        ssh: table.optional("ssh").map(|value| ssh(value, &mut spots)).transpose()?,
+        serial: table.optional("serial").map(|v| serial_line(v, base, &mut spots)).transpose()?,
+        console: table.optional("console").map(|v| console(v, &mut spots)).transpose()?,
         paths: table
             .optional("paths")
             .map(|v| paths(v, &mut spots))
             .transpose()?
             .unwrap_or_default(),
-        lockout: table
-            .optional("lockout")
-            .map(|v| lockout(v, &mut spots))
-            .transpose()?,
+        lockout: table.optional("lockout").map(|v| lockout(v, &mut spots)).transpose()?,
     };
     Ok((device, spots))
 }
@@ -218,9 +174,7 @@ fn group(table: &mut Table, spots: &mut Spots) -> Result<Option<String>, Documen
         return Ok(None);
     };
     spots.note("redundancy-group", &value);
-    Ok(Some(
-        value.text("the name of a redundancy group")?.to_string(),
-    ))
+    Ok(Some(value.text("the name of a redundancy group")?.to_string()))
 }
 
 fn ssh(value: Value, spots: &mut Spots) -> Result<SshPath, DocumentError> {
@@ -229,27 +183,13 @@ fn ssh(value: Value, spots: &mut Spots) -> Result<SshPath, DocumentError> {
     let expected = "a host name or an IP address";
     let address = text(&mut table, spots, "address", "ssh.address", expected)?;
     let names = ("port", "ssh.port");
-    let port = number(
-        &mut table,
-        spots,
-        names,
-        ("a TCP port", &rules::PORT),
-        SSH_PORT,
-    )?;
+    let port = number(&mut table, spots, names, ("a TCP port", &rules::PORT), SSH_PORT)?;
     let expected = "the host key in one line, as `ssh-keyscan` prints it after the address";
     let line = text(&mut table, spots, "host-key", "ssh.host-key", expected)?;
     // A comment after the key says nothing about the device.
-    let host_key = line
-        .split_whitespace()
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let host_key = line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     // `number` has checked the range.
-    Ok(SshPath {
-        address,
-        port: u16::try_from(port).unwrap_or_default(),
-        host_key,
-    })
+    Ok(SshPath { address, port: u16::try_from(port).unwrap_or_default(), host_key })
 }
 
 fn serial_line(value: Value, base: &Path, spots: &mut Spots) -> Result<SerialPath, DocumentError> {
@@ -259,13 +199,7 @@ fn serial_line(value: Value, base: &Path, spots: &mut Spots) -> Result<SerialPat
     spots.note("serial.path", &value);
     let path = base.join(value.read("the line's device file", path)?);
     let names = ("baud", "serial.baud");
-    let baud = number(
-        &mut table,
-        spots,
-        names,
-        ("bits per second", &rules::BAUD),
-        BAUD,
-    )?;
+    let baud = number(&mut table, spots, names, ("bits per second", &rules::BAUD), BAUD)?;
     Ok(SerialPath { path, baud })
 }
 
@@ -278,10 +212,7 @@ fn console(value: Value, spots: &mut Spots) -> Result<ConsolePath, DocumentError
     let terminal_server = value.parsed::<ResourceName>(expected)?;
     let expected = "the line's name on the terminal server, as in \"port01\"";
     let port = text(&mut table, spots, "port", "console.port", expected)?;
-    Ok(ConsolePath {
-        terminal_server,
-        port,
-    })
+    Ok(ConsolePath { terminal_server, port })
 }
 
 fn paths(value: Value, spots: &mut Spots) -> Result<Vec<PathKind>, DocumentError> {
@@ -292,9 +223,7 @@ fn paths(value: Value, spots: &mut Spots) -> Result<Vec<PathKind>, DocumentError
     if list.is_empty() {
         return Err(empty);
     }
-    list.into_iter()
-        .map(|value| value.choice("a way to the device", &kinds))
-        .collect()
+    list.into_iter().map(|value| value.choice("a way to the device", &kinds)).collect()
 }
 
 fn lockout(value: Value, spots: &mut Spots) -> Result<Lockout, DocumentError> {
@@ -307,10 +236,7 @@ fn lockout(value: Value, spots: &mut Spots) -> Result<Lockout, DocumentError> {
     let value = table.required("window", duration::EXPECTED)?;
     spots.note("lockout.window", &value);
     let window = value.read(duration::EXPECTED, |text| duration::parse(text).ok())?;
-    Ok(Lockout {
-        failures_max,
-        window,
-    })
+    Ok(Lockout { failures_max, window })
 }
 
 fn path(text: &str) -> Option<String> {

@@ -34,12 +34,7 @@ impl CurrentPasswords {
         profiles: Option<&[&str]>,
     ) -> Result<Self, InventoryError> {
         let text = read::private_text(path)?;
-        Ok(Self::parse(
-            &path.display().to_string(),
-            &text,
-            inventory,
-            profiles,
-        )?)
+        Ok(Self::parse(&path.display().to_string(), &text, inventory, profiles)?)
     }
 
     /// Reads passwords from standard input, in the same form.
@@ -73,10 +68,7 @@ impl CurrentPasswords {
         if let Some(value) = top.optional("profiles") {
             passwords.profiles = by_profile(value.entries("profiles and passwords")?, profiles)?;
         }
-        let devices = top
-            .optional("devices")
-            .map(|value| value.entries("devices"))
-            .transpose()?;
+        let devices = top.optional("devices").map(|value| value.entries("devices")).transpose()?;
         for entry in devices.unwrap_or_default() {
             let device = device(&entry, inventory)?;
             let spot = entry.spot;
@@ -118,9 +110,7 @@ fn device(entry: &Entry, inventory: &Inventory) -> Result<ResourceName, Document
     let found = found.filter(|name| names().any(|known| known == name));
     found.ok_or_else(|| {
         let right = names().map(ResourceName::as_str);
-        entry
-            .spot
-            .wrong_name("a device of the inventory", &entry.name, right)
+        entry.spot.wrong_name("a device of the inventory", &entry.name, right)
     })
 }
 
@@ -146,9 +136,7 @@ fn profile(entry: &Entry, known: Option<&[&str]>) -> Result<ProfileName, Documen
     let found = ProfileName::new(&entry.name).ok().filter(is_known);
     found.ok_or_else(|| {
         let right = known.unwrap_or_default().iter().copied();
-        entry
-            .spot
-            .wrong_name("a user profile of the secrets template", &entry.name, right)
+        entry.spot.wrong_name("a user profile of the secrets template", &entry.name, right)
     })
 }
 

@@ -85,10 +85,7 @@ impl InventoryError {
 /// Reads an inventory's text, and returns the folder that it is in.
 pub(super) fn inventory(path: &Path) -> Result<(String, PathBuf), InventoryError> {
     let name = path.display().to_string();
-    let failed = |source| InventoryError::Read {
-        file: name.clone(),
-        source,
-    };
+    let failed = |source| InventoryError::Read { file: name.clone(), source };
     let mut file = File::open(path).map_err(failed)?;
     let full = std::path::absolute(path).map_err(failed)?;
     let base = full.parent().unwrap_or_else(|| Path::new("/")).to_owned();
@@ -103,18 +100,12 @@ pub(super) fn inventory(path: &Path) -> Result<(String, PathBuf), InventoryError
 /// Returns [`InventoryError`] for a file that cannot be read, is no text, or that others may use.
 pub fn private_text(path: &Path) -> Result<Zeroizing<String>, InventoryError> {
     let name = path.display().to_string();
-    let failed = |source| InventoryError::Read {
-        file: name.clone(),
-        source,
-    };
+    let failed = |source| InventoryError::Read { file: name.clone(), source };
     let mut file = File::open(path).map_err(failed)?;
     // Asked of the opened file: its name may lead to another one a moment later.
     let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
     if mode & OTHERS != 0 {
-        return Err(InventoryError::Exposed {
-            file: path.to_owned(),
-            mode,
-        });
+        return Err(InventoryError::Exposed { file: path.to_owned(), mode });
     }
     stream_text(&name, &mut file)
 }
@@ -134,10 +125,7 @@ fn text(name: &str, bytes: &[u8]) -> Result<Zeroizing<String>, InventoryError> {
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(InventoryError::NotText {
-                file: name.to_owned(),
-                line,
-            })
+            Err(InventoryError::NotText { file: name.to_owned(), line })
         }
     }
 }
@@ -154,16 +142,11 @@ fn bounded(name: &str, from: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, Inven
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
-                return Err(InventoryError::Read {
-                    file: name.to_owned(),
-                    source,
-                });
+                return Err(InventoryError::Read { file: name.to_owned(), source });
             }
         };
         if bytes.len() + count > FILE_BYTES_MAX {
-            return Err(InventoryError::TooLarge {
-                file: name.to_owned(),
-            });
+            return Err(InventoryError::TooLarge { file: name.to_owned() });
         }
         if bytes.len() + count > bytes.capacity() {
             let mut longer = Zeroizing::new(Vec::with_capacity(bytes.capacity() * 2));

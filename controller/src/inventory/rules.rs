@@ -22,13 +22,8 @@ pub(super) const FAILURES: RangeInclusive<u32> = 1..=255;
 pub(super) const WINDOW_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// The kinds of SSH host keys that can be pinned.
-const HOST_KEYS: [&str; 5] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-];
+const HOST_KEYS: [&str; 5] =
+    ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
 
 /// Checks a fabric and its devices; `platforms` are the known ones, `None` takes any.
 pub(super) fn check(
@@ -49,11 +44,7 @@ pub(super) fn check(
 fn check_fabric(fabric: &FabricSpec) -> Result<(), Objection> {
     if !is_plain(&fabric.location, 64) {
         let got = quoted(&fabric.location);
-        return Err(Objection::new(
-            "location",
-            "a location of 1 to 64 characters",
-            got,
-        ));
+        return Err(Objection::new("location", "a location of 1 to 64 characters", got));
     }
     let mut seen = BTreeSet::new();
     for name in fabric.feature_flags.keys() {
@@ -74,20 +65,11 @@ fn check_values(device: &DeviceSpec, platforms: Option<&[&str]>) -> Result<(), O
     if let Some(known) = platforms
         && !known.contains(&device.platform.as_str())
     {
-        return Err(Objection::name(
-            "platform",
-            "a known platform",
-            &device.platform,
-            known,
-        ));
+        return Err(Objection::name("platform", "a known platform", &device.platform, known));
     }
     if !is_serial_number(&device.serial_number) {
         let expected = "`Make;Model;HardwareRevisionId;SerialNumber`";
-        return Err(Objection::new(
-            "serial-number",
-            expected,
-            quoted(&device.serial_number),
-        ));
+        return Err(Objection::new("serial-number", expected, quoted(&device.serial_number)));
     }
     if let Some(group) = &device.redundancy_group
         && !is_plain(group, 64)
@@ -100,11 +82,7 @@ fn check_values(device: &DeviceSpec, platforms: Option<&[&str]>) -> Result<(), O
     }
     if let Some(serial) = &device.serial {
         if serial.path.as_os_str().is_empty() {
-            return Err(Objection::new(
-                "serial.path",
-                "a device file",
-                "an empty text",
-            ));
+            return Err(Objection::new("serial.path", "a device file", "an empty text"));
         }
         in_range("serial.baud", "bits per second", serial.baud, &BAUD)?;
     }
@@ -114,30 +92,17 @@ fn check_values(device: &DeviceSpec, platforms: Option<&[&str]>) -> Result<(), O
 fn check_ssh(ssh: &SshPath) -> Result<(), Objection> {
     if !is_address(&ssh.address) {
         let got = quoted(&ssh.address);
-        return Err(Objection::new(
-            "ssh.address",
-            "a host name or an IP address",
-            got,
-        ));
+        return Err(Objection::new("ssh.address", "a host name or an IP address", got));
     }
     in_range("ssh.port", "a TCP port", u32::from(ssh.port), &PORT)?;
     host_key_flaw(&ssh.host_key).map_or(Ok(()), Err)
 }
 
 fn check_lockout(lockout: &Lockout) -> Result<(), Objection> {
-    in_range(
-        "lockout.failures-max",
-        "refused logins",
-        lockout.failures_max,
-        &FAILURES,
-    )?;
+    in_range("lockout.failures-max", "refused logins", lockout.failures_max, &FAILURES)?;
     if lockout.window.is_zero() || lockout.window > WINDOW_MAX {
         let got = format!("`{}`", crate::duration::render(lockout.window));
-        return Err(Objection::new(
-            "lockout.window",
-            "more than 0s, at most 30d",
-            got,
-        ));
+        return Err(Objection::new("lockout.window", "more than 0s, at most 30d", got));
     }
     Ok(())
 }
@@ -159,11 +124,7 @@ fn check_paths(device: &DeviceSpec) -> Result<(), Objection> {
     for (index, kind) in device.paths.iter().enumerate() {
         if !device.has_path(*kind) {
             let expected = format!("ways that the device has: the key `{}`", kind.as_str());
-            return Err(Objection::new(
-                "paths",
-                expected,
-                "nothing: the key is missing",
-            ));
+            return Err(Objection::new("paths", expected, "nothing: the key is missing"));
         }
         if device.paths.iter().take(index).any(|other| other == kind) {
             let got = format!("`{}` twice", kind.as_str());
@@ -189,11 +150,7 @@ fn check_console(device: &DeviceSpec, devices: &[DeviceSpec]) -> Result<(), Obje
     if !is_port_name(&console.port) {
         let expected = "the line's name on the terminal server: 1 to 32 letters, digits, `_`, `-` \
                         and `.`";
-        return Err(Objection::new(
-            "console.port",
-            expected,
-            quoted(&console.port),
-        ));
+        return Err(Objection::new("console.port", expected, quoted(&console.port)));
     }
     let given = console.terminal_server.as_str();
     let servers = || devices.iter().filter(|other| other.role == DeviceRole::TS);
@@ -208,11 +165,7 @@ fn check_console(device: &DeviceSpec, devices: &[DeviceSpec]) -> Result<(), Obje
     }
     if server.ssh.is_none() {
         let got = format!("{}, which has none", quoted(given));
-        return Err(Objection::new(
-            SERVER,
-            "a terminal server with an `ssh` path",
-            got,
-        ));
+        return Err(Objection::new(SERVER, "a terminal server with an `ssh` path", got));
     }
     Ok(())
 }
@@ -220,54 +173,22 @@ fn check_console(device: &DeviceSpec, devices: &[DeviceSpec]) -> Result<(), Obje
 /// Checks that no two devices have the same name, address or line.
 fn check_unique(devices: &[DeviceSpec]) -> Result<(), Objection> {
     let lower = |text: &str| text.to_ascii_lowercase();
-    unique(
-        devices,
-        "name",
-        "a name that no other device has",
-        |device| Some(lower(device.name.as_str())),
-    )?;
-    unique(
-        devices,
-        "ssh.address",
-        "an address and port that no other device has",
-        |device| {
-            let ssh = device.ssh.as_ref()?;
-            // Other spellings of one IPv6 address are the same address.
-            let address = ssh
-                .address
-                .parse::<IpAddr>()
-                .map(|ip| ip.to_canonical().to_string());
-            Some(format!(
-                "{} port {}",
-                address.unwrap_or_else(|_| lower(&ssh.address)),
-                ssh.port
-            ))
-        },
-    )?;
-    unique(
-        devices,
-        "serial.path",
-        "a line that no other device has",
-        |device| {
-            device
-                .serial
-                .as_ref()
-                .map(|serial| serial.path.display().to_string())
-        },
-    )?;
-    unique(
-        devices,
-        "console.port",
-        "a line that no other device has",
-        |device| {
-            let console = device.console.as_ref()?;
-            Some(format!(
-                "{} of {}",
-                lower(&console.port),
-                lower(console.terminal_server.as_str())
-            ))
-        },
-    )
+    unique(devices, "name", "a name that no other device has", |device| {
+        Some(lower(device.name.as_str()))
+    })?;
+    unique(devices, "ssh.address", "an address and port that no other device has", |device| {
+        let ssh = device.ssh.as_ref()?;
+        // Other spellings of one IPv6 address are the same address.
+        let address = ssh.address.parse::<IpAddr>().map(|ip| ip.to_canonical().to_string());
+        Some(format!("{} port {}", address.unwrap_or_else(|_| lower(&ssh.address)), ssh.port))
+    })?;
+    unique(devices, "serial.path", "a line that no other device has", |device| {
+        device.serial.as_ref().map(|serial| serial.path.display().to_string())
+    })?;
+    unique(devices, "console.port", "a line that no other device has", |device| {
+        let console = device.console.as_ref()?;
+        Some(format!("{} of {}", lower(&console.port), lower(console.terminal_server.as_str())))
+    })
 }
 
 fn unique(
@@ -311,10 +232,9 @@ fn host_key_flaw(line: &str) -> Option<Objection> {
     });
     match inner {
         Some((inner, key)) if inner == kind.as_bytes() && !key.is_empty() => None,
-        Some((inner, _)) if inner != kind.as_bytes() => flaw(format!(
-            "a key of kind {}",
-            quoted(&String::from_utf8_lossy(inner))
-        )),
+        Some((inner, _)) if inner != kind.as_bytes() => {
+            flaw(format!("a key of kind {}", quoted(&String::from_utf8_lossy(inner))))
+        }
         _ => flaw("a key that is cut off".to_owned()),
     }
 }

@@ -74,50 +74,22 @@ fn an_inventory_is_read_whole() {
     assert_eq!(inventory.fabric.id.name().as_str(), "lab");
     assert_eq!(inventory.fabric.location, "local");
     assert_eq!(inventory.fabric.feature_flags["MethodDv1.5"], "true");
-    assert_eq!(
-        inventory.passwords.as_deref(),
-        Some(Path::new("/lab/passwords.toml"))
-    );
-    let [first, second, server] = inventory.devices.as_slice() else {
-        panic!("three devices")
-    };
-    assert_eq!(
-        (first.role, first.platform.as_str()),
-        (DeviceRole::CE, "arista-eos")
-    );
+    assert_eq!(inventory.passwords.as_deref(), Some(Path::new("/lab/passwords.toml")));
+    let [first, second, server] = inventory.devices.as_slice() else { panic!("three devices") };
+    assert_eq!((first.role, first.platform.as_str()), (DeviceRole::CE, "arista-eos"));
     assert_eq!(first.redundancy_group.as_deref(), Some("ce-a"));
     assert_eq!(first.ssh.as_ref().unwrap().host_key, KEY);
     assert_eq!(second.ssh.as_ref().unwrap().port, 22);
-    assert_eq!(
-        second.console.as_ref().unwrap().terminal_server,
-        server.name
-    );
-    assert_eq!(
-        second.path_order().collect::<Vec<_>>(),
-        [PathKind::Ssh, PathKind::Console]
-    );
+    assert_eq!(second.console.as_ref().unwrap().terminal_server, server.name);
+    assert_eq!(second.path_order().collect::<Vec<_>>(), [PathKind::Ssh, PathKind::Console]);
     let serial = server.serial.as_ref().unwrap();
-    assert_eq!(
-        (serial.path.as_path(), serial.baud),
-        (Path::new("/lab/serial/ts-01"), 115_200)
-    );
-    assert_eq!(
-        server.path_order().collect::<Vec<_>>(),
-        [PathKind::Serial, PathKind::Ssh]
-    );
-    let lockout = Lockout {
-        failures_max: 3,
-        window: Duration::from_secs(900),
-    };
+    assert_eq!((serial.path.as_path(), serial.baud), (Path::new("/lab/serial/ts-01"), 115_200));
+    assert_eq!(server.path_order().collect::<Vec<_>>(), [PathKind::Serial, PathKind::Ssh]);
+    let lockout = Lockout { failures_max: 3, window: Duration::from_secs(900) };
     assert_eq!(server.lockout, Some(lockout));
     assert_eq!(inventory.check(Some(&PLATFORMS)), Ok(()));
     assert!(parse(&good().replace("arista-eos", "other")).is_err());
-    let any = Inventory::parse(
-        "f",
-        Path::new(BASE),
-        &good().replace("arista-eos", "other"),
-        None,
-    );
+    let any = Inventory::parse("f", Path::new(BASE), &good().replace("arista-eos", "other"), None);
     assert!(any.is_ok());
 }
 
@@ -129,10 +101,7 @@ fn specs_go_through_json_unchanged() {
         assert_eq!(serde_json::from_value::<DeviceSpec>(json).unwrap(), *device);
     }
     let json = serde_json::to_value(&inventory.fabric).unwrap();
-    assert_eq!(
-        serde_json::from_value::<FabricSpec>(json).unwrap(),
-        inventory.fabric
-    );
+    assert_eq!(serde_json::from_value::<FabricSpec>(json).unwrap(), inventory.fabric);
     let server = serde_json::to_value(&inventory.devices[2]).unwrap();
     assert_eq!(server["lockout"]["window"], "15m");
     assert_eq!(server["paths"], serde_json::json!(["serial", "ssh"]));
@@ -142,11 +111,7 @@ fn specs_go_through_json_unchanged() {
 #[test]
 fn what_came_as_json_is_checked_by_the_same_rules() {
     let mut inventory = parse(&good()).unwrap();
-    inventory.devices[1]
-        .console
-        .as_mut()
-        .unwrap()
-        .terminal_server = name("ts-1");
+    inventory.devices[1].console.as_mut().unwrap().terminal_server = name("ts-1");
     let objection = inventory.check(None).unwrap_err();
     assert_eq!(
         objection.to_string(),
@@ -173,14 +138,8 @@ fn a_file_is_loaded_with_paths_relative_to_it() {
     assert_eq!(inventory.passwords, Some(dir.path().join("passwords.toml")));
     std::fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
     let error = Inventory::load(&path, None).unwrap_err().to_string();
-    assert!(
-        error.ends_with("expected UTF-8 text, got other bytes at line 2"),
-        "{error}"
-    );
+    assert!(error.ends_with("expected UTF-8 text, got other bytes at line 2"), "{error}");
     std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX + 1]).unwrap();
     let error = Inventory::load(&path, None).unwrap_err().to_string();
-    assert!(
-        error.ends_with("it has more than 16777216 bytes"),
-        "{error}"
-    );
+    assert!(error.ends_with("it has more than 16777216 bytes"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use controller::config::Config;
-use controller::daemon::{Hands, OtherError, Served, World};
+use controller::daemon::{DaemonError, Hands, OtherError, Served, World};
 use controller::edge::{self, AdminToken, KnownNames};
 use controller::template::PlatformLimits;
 
@@ -22,6 +22,14 @@ impl World for Product {
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
         edge::routes(served.service, AdminToken::new(served.token), names)
+    }
+}
+
+/// Returns what mends an error of the agent's, which the library does not know.
+pub(crate) fn hint(error: &DaemonError) -> Option<String> {
+    match error {
+        DaemonError::Agent { source } => hands::hint(source),
+        _ => None,
     }
 }
 
@@ -74,6 +82,10 @@ mod hands {
         Ok(Hands { to: link.to_agent, from: link.from_agent, platforms: limits })
     }
 
+    pub(super) fn hint(error: &OtherError) -> Option<String> {
+        error.downcast_ref::<site::SiteError>()?.hint()
+    }
+
     fn limits(platform: &Platform) -> PlatformLimits {
         let limits = &platform.limits;
         PlatformLimits {
@@ -102,5 +114,9 @@ mod hands {
 
     pub(super) fn start(_config: &Config) -> Result<Hands, OtherError> {
         Err(NONE.into())
+    }
+
+    pub(super) fn hint(_error: &OtherError) -> Option<String> {
+        None
     }
 }

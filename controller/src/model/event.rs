@@ -8,7 +8,9 @@ use protocol::status::{AdministrativeState, ConfigurationState};
 use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome};
-use super::{Device, Evidence, Fabric, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade};
+use super::{
+    Device, Evidence, Fabric, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
+};
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::SecretName;
 
@@ -185,6 +187,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
             credential: adopted(secret.adopted, wanted, epoch),
             proof: None,
             last_attempt: None,
+            settled_on: None,
             last_rotation: None,
         });
     }
@@ -204,13 +207,15 @@ fn adopted(set: PasswordSet, wanted: Option<PasswordSet>, epoch: Epoch) -> Crede
 
 fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {
     if let (Some(evidence), Some(set)) = (evidence, credential.current) {
-        if secret.proof.is_none_or(|proof| proof.set != set) && credential.phase == Phase::Settled {
-            secret.last_rotation = Some(at);
-        }
         secret.proof = Some(Proof { set, at, evidence });
     }
     if credential.attempts > secret.credential.attempts {
         secret.last_attempt = Some(at);
+    }
+    let settled = credential.current.filter(|_set| credential.phase == Phase::Settled);
+    if settled.is_some() && secret.settled_on != settled {
+        secret.settled_on = settled;
+        secret.last_rotation = Some(at);
     }
     secret.credential = credential.clone();
 }

@@ -9,11 +9,7 @@ const ZERO: &str = "00000000-0000-0000-0000-000000000000";
 fn named(group: &str, fabric: &str, profile: &str, device: Option<&str>) -> SecretName {
     let fabric = FabricId::new(ZERO, group, fabric).unwrap();
     let device = device.map(|device| ResourceName::new(device).unwrap());
-    name(
-        &fabric,
-        &ProfileName::new(profile).unwrap(),
-        device.as_ref(),
-    )
+    name(&fabric, &ProfileName::new(profile).unwrap(), device.as_ref())
 }
 
 fn check(group: &str, fabric: &str, profile: &str, device: Option<&str>, expect: &str) {
@@ -57,20 +53,8 @@ fn names_have_the_documents_shape() {
 
 #[test]
 fn illegal_characters_become_hyphens_one_each() {
-    check(
-        "a_b.c(d)",
-        "lab_1",
-        "admin",
-        None,
-        "a-b-c-d--lab-1-admin-devicePassword-6f3dac01",
-    );
-    check(
-        "Grün-東京",
-        "lab_1",
-        "telco_ro",
-        None,
-        "Gr-n----lab-1-telco-ro-devicePassword-1583925d",
-    );
+    check("a_b.c(d)", "lab_1", "admin", None, "a-b-c-d--lab-1-admin-devicePassword-6f3dac01");
+    check("Grün-東京", "lab_1", "telco_ro", None, "Gr-n----lab-1-telco-ro-devicePassword-1583925d");
 }
 
 #[test]
@@ -133,31 +117,16 @@ fn names_are_cut_only_when_they_are_over_127_characters() {
 #[test]
 fn names_that_read_the_same_differ_by_their_hash() {
     let pairs = [
-        (
-            named("a-b", "cde", "admin", None),
-            named("a", "b-cde", "admin", None),
-        ),
-        (
-            named("a_b", "cde", "admin", None),
-            named("a-b", "cde", "admin", None),
-        ),
-        (
-            named("rg", "lab", "admin", None),
-            named("rg", "lab", "admin", Some("ce-01")),
-        ),
-        (
-            named("rg", "lab", "admin", Some("ce-01")),
-            named("rg", "lab", "admin", Some("ce-02")),
-        ),
+        (named("a-b", "cde", "admin", None), named("a", "b-cde", "admin", None)),
+        (named("a_b", "cde", "admin", None), named("a-b", "cde", "admin", None)),
+        (named("rg", "lab", "admin", None), named("rg", "lab", "admin", Some("ce-01"))),
+        (named("rg", "lab", "admin", Some("ce-01")), named("rg", "lab", "admin", Some("ce-02"))),
         (
             named(&"g".repeat(89), "lab", "admin", None),
             named(&"g".repeat(90), "lab", "admin", None),
         ),
         // Ids compare without ASCII case only, so these are two fabrics.
-        (
-            named("grün", "lab", "admin", None),
-            named("grÜn", "lab", "admin", None),
-        ),
+        (named("grün", "lab", "admin", None), named("grÜn", "lab", "admin", None)),
     ];
     for (one, other) in pairs {
         let head = |name: &SecretName| name.as_str()[..name.as_str().len() - 8].to_owned();
@@ -182,11 +151,7 @@ fn only_legal_names_are_read_back() {
     let json = serde_json::to_string(&name).unwrap();
     assert_eq!(serde_json::from_str::<SecretName>(&json).unwrap(), name);
     for text in ["", "a b", "a/b", "é", &"a".repeat(128)] {
-        assert_eq!(
-            SecretName::try_from(text.to_owned()).unwrap_err(),
-            NameError,
-            "{text}"
-        );
+        assert_eq!(SecretName::try_from(text.to_owned()).unwrap_err(), NameError, "{text}");
     }
 }
 
@@ -194,18 +159,11 @@ fn only_legal_names_are_read_back() {
 fn two_secrets_of_one_name_are_found_before_they_are_made() {
     let fabric = FabricId::new(ZERO, "rg", "lab").unwrap();
     let profile = ProfileName::new("admin").unwrap();
-    let devices: Vec<ResourceName> = (0..200_000)
-        .map(|n| ResourceName::new(&format!("ce-{n}")).unwrap())
-        .collect();
-    let few = devices
-        .iter()
-        .take(100)
-        .map(|device| (&profile, Some(device)));
+    let devices: Vec<ResourceName> =
+        (0..200_000).map(|n| ResourceName::new(&format!("ce-{n}")).unwrap()).collect();
+    let few = devices.iter().take(100).map(|device| (&profile, Some(device)));
     assert_eq!(check_distinct(&fabric, few.clone().chain(few)), Ok(()));
-    let error = check_distinct(
-        &fabric,
-        devices.iter().map(|device| (&profile, Some(device))),
-    );
+    let error = check_distinct(&fabric, devices.iter().map(|device| (&profile, Some(device))));
     let error = error.unwrap_err();
     assert!(error.first.starts_with("admin of ce-"), "{error}");
     assert_ne!(error.first, error.second);

@@ -96,9 +96,9 @@ fn terminal_servers(
             *begun = true;
             Ok(())
         }
-        None if *begun => devices.first().map_or(Ok(()), |first| {
-            Err(Fault::TerminalServer(first.clone()))
-        }),
+        None if *begun => {
+            devices.first().map_or(Ok(()), |first| Err(Fault::TerminalServer(first.clone())))
+        }
         None => Ok(()),
     }
 }

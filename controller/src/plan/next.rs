@@ -35,9 +35,8 @@ pub fn next(device: &Device) -> Next {
         let chosen = secrets.filter(|(_profile, secret)| wanted(secret.credential.phase));
         chosen.map(|(profile, _secret)| profile.clone()).collect()
     };
-    let any = |wanted: fn(Phase) -> bool| {
-        device.credentials().any(|credential| wanted(credential.phase))
-    };
+    let any =
+        |wanted: fn(Phase) -> bool| device.credentials().any(|credential| wanted(credential.phase));
     if any(|phase| matches!(phase, Phase::Quiet)) {
         return Next::Settle;
     }

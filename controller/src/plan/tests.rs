@@ -61,6 +61,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         credential: settled(set),
         proof: None,
         last_attempt: None,
+        settled_on: None,
         last_rotation: None,
     };
     Device {
@@ -172,11 +173,8 @@ fn disabled_devices_are_left_out_and_named() {
 fn every_row_of_the_table_of_blocked_scenarios_refuses() {
     type Change = fn(&mut Fabric);
     let one = || name("ce-01");
-    let (resync_one, disable, rma) = (
-        Request::ResyncDevice(one()),
-        Request::Disable(one()),
-        Request::Rma(one()),
-    );
+    let (resync_one, disable, rma) =
+        (Request::ResyncDevice(one()), Request::Disable(one()), Request::Rma(one()));
     let lock: Change = |fabric| fabric.administrative_lock = true;
     let commit: Change = |fabric| fabric.commit_in_progress = true;
     let upgrade: Change = |fabric| fabric.upgrade = Upgrade::Running;
@@ -229,7 +227,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
     for (code, change, requests) in cases {
         for request in requests {
             let mut fabric = fabric();
-            plan(&fabric, &POLICY, &request).unwrap_or_else(|refusal| {
+            let _healthy = plan(&fabric, &POLICY, &request).unwrap_or_else(|refusal| {
                 panic!("{request:?} is refused on a healthy fabric: {refusal}")
             });
             change(&mut fabric);
@@ -293,11 +291,7 @@ fn the_auditor_finds_what_is_wrong_with_a_plan() {
             around(vec![wave(&["ce-01", "ce-02"])]),
             Fault::Together(name("ce-01"), name("ce-02")),
         ),
-        (
-            &fabric,
-            around(vec![wave(&["ce-05", "ts-01"])]),
-            Fault::TerminalServer(name("ts-01")),
-        ),
+        (&fabric, around(vec![wave(&["ce-05", "ts-01"])]), Fault::TerminalServer(name("ts-01"))),
         (
             &fabric,
             around(vec![wave(&["ts-01"]), wave(&["ce-05"])]),

@@ -77,9 +77,7 @@ impl Service {
         let _alone = self.declaring.lock().await;
         let platforms: Vec<&str> =
             self.parts.platforms.iter().map(|limits| limits.platform.as_str()).collect();
-        inventory
-            .check(Some(&platforms))
-            .map_err(|source| ServiceError::Inventory { source })?;
+        inventory.check(Some(&platforms)).map_err(|source| ServiceError::Inventory { source })?;
         let id = inventory.fabric.id.clone();
         let at = (self.parts.clock)();
         let known = self.keeper(&id).ok();
@@ -128,7 +126,8 @@ impl Service {
                 fixed(device, spec)?;
             }
             let mut secrets = Vec::new();
-            for profile in self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
+            for profile in
+                self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
             {
                 let own = (profile.scope == Scope::Device).then_some(&spec.name);
                 let name = naming::name(&before.id, &profile.name, own);
@@ -176,8 +175,7 @@ impl Service {
             .told
             .iter()
             .map(|told| (&told.profile, own(&told.profile).then_some(&told.device)));
-        naming::check_distinct(&before.id, told)
-            .map_err(|source| ServiceError::Names { source })
+        naming::check_distinct(&before.id, told).map_err(|source| ServiceError::Names { source })
     }
 
     /// While an operation runs, nothing may change under it.
@@ -337,8 +335,7 @@ async fn is_known(
         .filter_map(|set| fabric.version(&spec.name, profile, set))
         .map(|version| (secret.name.clone(), version.clone()))
         .collect();
-    let opened =
-        values.open(&versions).await.map_err(|source| ServiceError::Vault { source })?;
+    let opened = values.open(&versions).await.map_err(|source| ServiceError::Vault { source })?;
     Ok(opened.iter().any(|known| known.matches(value)))
 }
 

@@ -96,9 +96,10 @@ impl ServiceError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound { what, .. } => {
-                Some(format!("`keyturn {} list` shows what there is", what.replace("secret", "device")))
-            }
+            Self::NotFound { what, .. } => Some(format!(
+                "`keyturn {} list` shows what there is",
+                what.replace("secret", "device")
+            )),
             Self::Refused { refusal } => Some(refusal.hint.clone()),
             Self::Inventory { source } => source.hint(),
             Self::PasswordMissing { device, profile } => Some(format!(

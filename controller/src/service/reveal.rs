@@ -74,17 +74,14 @@ impl Service {
             .read(&fabric, |fabric| {
                 let (profile, secret) = find(fabric, name, user)?;
                 let sets = shown(&secret.credential);
-                let version = |set: &PasswordSet| {
-                    Some((*set, fabric.version(name, profile, *set)?.clone()))
-                };
+                let version =
+                    |set: &PasswordSet| Some((*set, fabric.version(name, profile, *set)?.clone()));
                 let wanted: Vec<_> = sets.iter().filter_map(version).collect();
                 Some((profile.clone(), secret.clone(), wanted))
             })?
             .ok_or_else(not_found)?;
-        let items: Vec<(SecretName, SecretVersion)> = wanted
-            .iter()
-            .map(|(_set, version)| (secret.name.clone(), version.clone()))
-            .collect();
+        let items: Vec<(SecretName, SecretVersion)> =
+            wanted.iter().map(|(_set, version)| (secret.name.clone(), version.clone())).collect();
         let values = Values::new(Arc::clone(&self.parts.vault))
             .open(&items)
             .await

@@ -8,16 +8,8 @@ use super::policy::{CharacterClass, PasswordPolicy, PolicyError};
 use super::{Privilege, Scope, SecretType, SecretsTemplate, UserProfile};
 use crate::document::{self, DocumentError, Spot, Table, Value, quoted};
 
-const PROFILE_KEYS: [&str; 8] = [
-    "name",
-    "user",
-    "secret-type",
-    "roles",
-    "privilege",
-    "feature-flag",
-    "scope",
-    "policy",
-];
+const PROFILE_KEYS: [&str; 8] =
+    ["name", "user", "secret-type", "roles", "privilege", "feature-flag", "scope", "policy"];
 const POLICY_KEYS: [&str; 4] = ["length", "require", "letter-first", "exclude"];
 
 const NAME: &str = "a user profile's name: 1 to 32 letters, digits, `_` and `-`, a letter first";
@@ -47,14 +39,8 @@ pub(super) fn template(file: &str, text: &str) -> Result<SecretsTemplate, Docume
     let value = top.optional("policy");
     let at_policy = value.as_ref().map(Value::spot);
     let usual = PasswordPolicy::default();
-    let usual = value
-        .map(|value| policy(value, &usual))
-        .transpose()?
-        .unwrap_or(usual);
-    let defaults = Defaults {
-        policy: usual,
-        at_policy,
-    };
+    let usual = value.map(|value| policy(value, &usual)).transpose()?.unwrap_or(usual);
+    let defaults = Defaults { policy: usual, at_policy };
     let list = top.required("profiles", "at least one profile: [[profiles]]")?;
     let spot = list.spot();
     let mut placed: Vec<Placed> = Vec::new();
@@ -67,9 +53,7 @@ pub(super) fn template(file: &str, text: &str) -> Result<SecretsTemplate, Docume
         return Err(spot.wrong("at least one profile: [[profiles]]", "an empty list"));
     }
     check_privileged(&placed)?;
-    Ok(SecretsTemplate {
-        profiles: placed.into_iter().map(|placed| placed.profile).collect(),
-    })
+    Ok(SecretsTemplate { profiles: placed.into_iter().map(|placed| placed.profile).collect() })
 }
 
 fn profile(value: Value, defaults: &Defaults) -> Result<Placed, DocumentError> {
@@ -92,13 +76,7 @@ fn profile(value: Value, defaults: &Defaults) -> Result<Placed, DocumentError> {
         policy: own_policy(&mut table, &name, defaults)?,
         name,
     };
-    Ok(Placed {
-        profile,
-        at_name,
-        at_user,
-        at_type,
-        at_roles,
-    })
+    Ok(Placed { profile, at_name, at_user, at_type, at_roles })
 }
 
 /// Reads a key that may be left out; without it, errors point to `otherwise`.
@@ -121,18 +99,13 @@ fn text(
 fn privilege(table: &mut Table) -> Result<Privilege, DocumentError> {
     let choices = Privilege::ALL.map(|privilege| (privilege.as_str(), privilege));
     table
-        .required(
-            "privilege",
-            "what the account may do: admin, read-write or read-only",
-        )?
+        .required("privilege", "what the account may do: admin, read-write or read-only")?
         .choice("a privilege", &choices)
 }
 
 fn scope(table: &mut Table) -> Result<Scope, DocumentError> {
     let choices = [("fabric", Scope::Fabric), ("device", Scope::Device)];
-    let scope = table
-        .optional("scope")
-        .map(|value| value.choice("a scope", &choices));
+    let scope = table.optional("scope").map(|value| value.choice("a scope", &choices));
     Ok(scope.transpose()?.unwrap_or_default())
 }
 
@@ -147,13 +120,9 @@ fn own_policy(
     let own_spot = value.as_ref().map(Value::spot);
     let spot = own_spot.or_else(|| defaults.at_policy.clone());
     let spot = spot.unwrap_or_else(|| table.spot().clone());
-    let own = value
-        .map(|value| policy(value, &defaults.policy))
-        .transpose()?;
+    let own = value.map(|value| policy(value, &defaults.policy)).transpose()?;
     let policy = own.unwrap_or_else(|| defaults.policy.clone());
-    policy
-        .fit(name, &[])
-        .map_err(|error| too_weak(&spot, &error))?;
+    policy.fit(name, &[]).map_err(|error| too_weak(&spot, &error))?;
     Ok(policy)
 }
 
@@ -174,9 +143,7 @@ fn policy(value: Value, defaults: &PasswordPolicy) -> Result<PasswordPolicy, Doc
         policy.letter_first = value.boolean()?;
     }
     if let Some(value) = table.optional("exclude") {
-        policy.excluded = value
-            .text("the characters to be left out, as one text")?
-            .to_string();
+        policy.excluded = value.text("the characters to be left out, as one text")?.to_string();
     }
     Ok(policy)
 }
@@ -184,9 +151,8 @@ fn policy(value: Value, defaults: &PasswordPolicy) -> Result<PasswordPolicy, Doc
 fn roles(value: Value) -> Result<Vec<DeviceRole>, DocumentError> {
     let names = DeviceRole::ALL.map(|role| (role.as_str(), role));
     let spot = value.spot();
-    let roles = distinct(value, "a list of device roles", |value| {
-        value.choice("a device role", &names)
-    })?;
+    let roles =
+        distinct(value, "a list of device roles", |value| value.choice("a device role", &names))?;
     if roles.is_empty() {
         return Err(spot.wrong("at least one device role", "an empty list"));
     }
@@ -217,11 +183,7 @@ fn check_distinct(new: &Placed, earlier: &[Placed]) -> Result<(), DocumentError>
     for old in earlier {
         let (one, other) = (&new.profile, &old.profile);
         let clash = |spot: &Spot, what: &str, given: &str| {
-            let got = format!(
-                "{}, as of profile {}",
-                quoted(given),
-                quoted(other.name.as_str())
-            );
+            let got = format!("{}, as of profile {}", quoted(given), quoted(other.name.as_str()));
             Err(spot.wrong(format_args!("{what} that no other profile has"), got))
         };
         if one.name == other.name {
@@ -234,11 +196,7 @@ fn check_distinct(new: &Placed, earlier: &[Placed]) -> Result<(), DocumentError>
             return clash(&new.at_user, "an account on these roles", &one.user);
         }
         if one.secret_type == other.secret_type {
-            return clash(
-                &new.at_type,
-                "a secret type on these roles",
-                &one.secret_type.0,
-            );
+            return clash(&new.at_type, "a secret type on these roles", &one.secret_type.0);
         }
     }
     Ok(())
@@ -259,9 +217,7 @@ fn check_privileged(all: &[Placed]) -> Result<(), DocumentError> {
                      feature flag",
                     role.as_str()
                 );
-                return Err(placed
-                    .at_roles
-                    .wrong(expected, "none in the whole template"));
+                return Err(placed.at_roles.wrong(expected, "none in the whole template"));
             }
         }
     }
@@ -270,9 +226,7 @@ fn check_privileged(all: &[Placed]) -> Result<(), DocumentError> {
 
 fn too_weak(spot: &Spot, error: &PolicyError) -> DocumentError {
     let got = match error {
-        PolicyError::Entropy {
-            length, left, bits, ..
-        } => {
+        PolicyError::Entropy { length, left, bits, .. } => {
             format!("{bits:.1} bits: {length} characters out of {left}")
         }
         PolicyError::Class { class, left, .. } => {
@@ -281,10 +235,7 @@ fn too_weak(spot: &Spot, error: &PolicyError) -> DocumentError {
         PolicyError::FirstLetter { left, .. } => format!("no letter among {left} characters"),
         PolicyError::Length { length, .. } => format!("{length} characters"),
     };
-    let expected = format!(
-        "a policy with {} bits of entropy or more",
-        super::ENTROPY_BITS_MIN
-    );
+    let expected = format!("a policy with {} bits of entropy or more", super::ENTROPY_BITS_MIN);
     spot.wrong(expected, got).with_hint(error.hint())
 }
 

@@ -76,11 +76,7 @@ impl Default for PasswordPolicy {
     fn default() -> Self {
         Self {
             length: 24,
-            required: vec![
-                CharacterClass::Upper,
-                CharacterClass::Lower,
-                CharacterClass::Digit,
-            ],
+            required: vec![CharacterClass::Upper, CharacterClass::Lower, CharacterClass::Digit],
             letter_first: true,
             excluded: String::new(),
         }
@@ -159,12 +155,7 @@ impl PasswordPolicy {
         let (profile, on) = (profile.clone(), named(platforms));
         let lacks = |class: &&CharacterClass| !rules.rest.chars().any(|c| class.has(c));
         if let Some(class) = rules.required.iter().find(lacks).copied() {
-            return Err(PolicyError::Class {
-                profile,
-                on,
-                class,
-                left,
-            });
+            return Err(PolicyError::Class { profile, on, class, left });
         }
         if rules.first.is_empty() && left > 0 {
             return Err(PolicyError::FirstLetter { profile, on, left });
@@ -172,14 +163,7 @@ impl PasswordPolicy {
         let bits = rules.entropy_bits();
         if bits < ENTROPY_BITS_MIN {
             let (length, enough) = (self.length, rules.enough());
-            return Err(PolicyError::Entropy {
-                profile,
-                on,
-                length,
-                left,
-                bits,
-                enough,
-            });
+            return Err(PolicyError::Entropy { profile, on, length, left, bits, enough });
         }
         Ok(rules)
     }
@@ -201,10 +185,7 @@ impl PasswordPolicy {
 }
 
 fn named(platforms: &[&PlatformLimits]) -> String {
-    let names: Vec<String> = platforms
-        .iter()
-        .map(|p| format!("`{}`", p.platform))
-        .collect();
+    let names: Vec<String> = platforms.iter().map(|p| format!("`{}`", p.platform)).collect();
     match names.as_slice() {
         [] => "the characters that devices take".to_owned(),
         [one] => format!("platform {one}"),

@@ -21,10 +21,7 @@ policy = { length = 25, require = ["upper", "lower", "digit", "symbol"], exclude
 "#;
 
 fn flags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Replaces one text of the good template by another and expects an error.
@@ -38,9 +35,7 @@ fn check(from: &str, to: &str, expect: &str) {
 #[test]
 fn a_template_is_read_with_its_defaults() {
     let template = SecretsTemplate::parse("t.toml", GOOD).unwrap();
-    let [admin, telco] = template.profiles.as_slice() else {
-        panic!("two profiles")
-    };
+    let [admin, telco] = template.profiles.as_slice() else { panic!("two profiles") };
     assert_eq!((admin.user.as_str(), admin.scope), ("admin", Scope::Fabric));
     assert_eq!(admin.policy, PasswordPolicy::default());
     assert_eq!(telco.user, "telco.ro1");
@@ -49,53 +44,26 @@ fn a_template_is_read_with_its_defaults() {
     assert_eq!(telco.policy.excluded, "O0");
     assert_eq!(telco.policy.required.len(), 4);
     assert!(admin.privileged() && !telco.privileged());
-    assert_eq!(
-        template.profile(&ProfileName::new("TELCOro1").unwrap()),
-        Some(telco)
-    );
+    assert_eq!(template.profile(&ProfileName::new("TELCOro1").unwrap()), Some(telco));
 }
 
 #[test]
 fn the_built_in_template_has_the_documents_profiles() {
     let template = SecretsTemplate::builtin().unwrap();
     let names = |role, flags: &BTreeMap<String, String>| -> Vec<String> {
-        template
-            .applicable(role, flags)
-            .map(|profile| profile.name.to_string())
-            .collect()
+        template.applicable(role, flags).map(|profile| profile.name.to_string()).collect()
     };
-    let five = [
-        "admin",
-        "AzureOperatorRO",
-        "AzureOperatorRW",
-        "TelcoRO",
-        "TelcoRW",
-    ];
-    for role in [
-        DeviceRole::CE,
-        DeviceRole::ToR,
-        DeviceRole::NPB,
-        DeviceRole::Management,
-    ] {
+    let five = ["admin", "AzureOperatorRO", "AzureOperatorRW", "TelcoRO", "TelcoRW"];
+    for role in [DeviceRole::CE, DeviceRole::ToR, DeviceRole::NPB, DeviceRole::Management] {
         assert_eq!(names(role, &flags(&[])), five);
         let all = names(role, &flags(&[("MethodDv1.5", "true")]));
         assert_eq!(all.len(), 21);
-        assert!(
-            ["TelcoRO14", "TelcoRW2"]
-                .iter()
-                .all(|name| all.iter().any(|has| has == name))
-        );
+        assert!(["TelcoRO14", "TelcoRW2"].iter().all(|name| all.iter().any(|has| has == name)));
     }
-    assert_eq!(
-        names(DeviceRole::TS, &flags(&[("MethodDv1.5", "true")])),
-        ["TerminalServer"]
-    );
+    assert_eq!(names(DeviceRole::TS, &flags(&[("MethodDv1.5", "true")])), ["TerminalServer"]);
     let profile = |name: &str| template.profile(&ProfileName::new(name).unwrap()).unwrap();
     let server = profile("TerminalServer");
-    assert_eq!(
-        (server.user.as_str(), server.privilege),
-        ("root", Privilege::Admin)
-    );
+    assert_eq!((server.user.as_str(), server.privilege), ("root", Privilege::Admin));
     let types = [
         ("admin", "Admin user password"),
         ("AzureOperatorRO", "AzureOperatorRO user password"),
@@ -111,22 +79,10 @@ fn the_built_in_template_has_the_documents_profiles() {
         .filter(|profile| profile.privileged())
         .map(|profile| profile.name.as_str())
         .collect();
-    let expect = [
-        "admin",
-        "AzureOperatorRW",
-        "TelcoRW",
-        "TelcoRW1",
-        "TelcoRW2",
-        "TerminalServer",
-    ];
+    let expect = ["admin", "AzureOperatorRW", "TelcoRW", "TelcoRW1", "TelcoRW2", "TerminalServer"];
     assert_eq!(privileged, expect);
     let default = PasswordPolicy::default();
-    assert!(
-        template
-            .profiles
-            .iter()
-            .all(|profile| profile.policy == default)
-    );
+    assert!(template.profiles.iter().all(|profile| profile.policy == default));
 }
 
 #[test]
@@ -144,9 +100,7 @@ fn a_feature_flag_is_on_by_its_value() {
         ("MethodD", "true", false),
     ];
     for (name, value, on) in cases {
-        let count = template
-            .applicable(DeviceRole::CE, &flags(&[(name, value)]))
-            .count();
+        let count = template.applicable(DeviceRole::CE, &flags(&[(name, value)])).count();
         assert_eq!(count == 2, on, "{name} = {value}");
     }
 }
@@ -291,9 +245,7 @@ fn a_role_that_nothing_could_rotate_is_refused() {
         "line 8, column 9, key `profiles[0].roles`: expected a profile for role `CE` of privilege \
          `admin` or `read-write` and without a feature flag, got none in the whole template",
     );
-    let empty = SecretsTemplate::parse("t.toml", "profiles = []")
-        .unwrap_err()
-        .to_string();
+    let empty = SecretsTemplate::parse("t.toml", "profiles = []").unwrap_err().to_string();
     assert_eq!(
         empty,
         "read t.toml, line 1, column 12, key `profiles`: expected at least one profile: \
@@ -322,10 +274,7 @@ fn policies_that_could_be_guessed_are_refused_with_the_numbers() {
          or more, got none of class `digit` among 55 characters",
     );
     let error = SecretsTemplate::parse("t.toml", &GOOD.replacen("24", "16", 1)).unwrap_err();
-    assert_eq!(
-        error.hint(),
-        Some("set `length` in the policy of `admin` to 22 or more")
-    );
+    assert_eq!(error.hint(), Some("set `length` in the policy of `admin` to 22 or more"));
     let enough = SecretsTemplate::parse("t.toml", &GOOD.replacen("24", "22", 1));
     assert!(enough.is_ok());
 }
@@ -343,23 +292,12 @@ fn rules_count_only_the_devices_that_have_the_profile() {
     };
     let (wide, narrow) = (limits("wide", 64), limits("narrow", 8));
     let admin = &template.profiles[0];
-    let rules = admin
-        .rules([(DeviceRole::CE, &wide), (DeviceRole::TS, &narrow)])
-        .unwrap();
+    let rules = admin.rules([(DeviceRole::CE, &wide), (DeviceRole::TS, &narrow)]).unwrap();
     assert_eq!((rules.length(), rules.rest().len()), (24, 62));
-    let error = admin
-        .rules([(DeviceRole::CE, &wide), (DeviceRole::ToR, &narrow)])
-        .unwrap_err();
+    let error = admin.rules([(DeviceRole::CE, &wide), (DeviceRole::ToR, &narrow)]).unwrap_err();
     assert!(error.to_string().contains("platform `narrow`"), "{error}");
-    assert!(
-        template
-            .check_platforms(std::slice::from_ref(&wide))
-            .is_err()
-    );
-    let error = template
-        .check_platforms(&[wide, narrow])
-        .unwrap_err()
-        .to_string();
+    assert!(template.check_platforms(std::slice::from_ref(&wide)).is_err());
+    let error = template.check_platforms(&[wide, narrow]).unwrap_err().to_string();
     assert_eq!(
         error,
         "fit the password policy of profile `admin` to platform `narrow`: the policy makes 24 \

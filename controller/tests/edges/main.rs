@@ -1,5 +1,12 @@
 //! The APIs, over a service with a world in memory; and the daemon with its command line, over TLS.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of a test panic as the test itself does"
+)]
+
 #[path = "../operations/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of operations, which use all of it")]
 mod world;

@@ -1,5 +1,11 @@
 //! Operations of the controller over a world in memory, under paused time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of a test panic as the test itself does"
+)]
+
 mod world;
 
 use controller::model::{OperationState, Outcome};
@@ -26,7 +32,8 @@ fn sets(world: &World) -> usize {
 
 fn status(world: &World, device: &str) -> SynchronizationStatus {
     let name = device.parse().unwrap();
-    let status = |fabric: &controller::model::Fabric| fabric.devices[&name].synchronization_status();
+    let status =
+        |fabric: &controller::model::Fabric| fabric.devices[&name].synchronization_status();
     world.service.read(&world.fabric(), status).unwrap()
 }
 
@@ -113,7 +120,14 @@ async fn one_device_that_stays_down_never_blocks_rotations() {
         rotate(&world).await;
         let active = |f: &controller::model::Fabric| format!("{:?}", f.active_sets());
         let active = world.service.read(&world.fabric(), active).unwrap();
-        assert_eq!(sets(&world), 2, "{active} {:?}", world.service.read(&world.fabric(), |f| f.devices[&"ce-02".parse().unwrap()].secrets.clone()));
+        assert_eq!(
+            sets(&world),
+            2,
+            "{active} {:?}",
+            world
+                .service
+                .read(&world.fabric(), |f| f.devices[&"ce-02".parse().unwrap()].secrets.clone())
+        );
     }
     world.devices.heal("ce-02");
     assert_eq!(resync(&world).await.state, OperationState::Succeeded);
@@ -186,7 +200,9 @@ async fn disabled_devices_are_skipped_and_named_and_come_back_by_resync() {
     assert_eq!(status(&world, "ce-02"), SynchronizationStatus::OutOfSync);
     let request = Request::ResyncDevice("ce-02".parse().unwrap());
     let refused = world.service.submit(&world.fabric(), request.clone(), None).await.unwrap_err();
-    assert!(matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeviceDisabled"));
+    assert!(
+        matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeviceDisabled")
+    );
 
     let verified =
         world.service.set_administrative_state(&device, StateAction::Enable).await.unwrap();

@@ -113,7 +113,11 @@ pub(crate) async fn world(names: &[&str]) -> World {
 }
 
 /// Starts a service (again) over the same store, vault and devices.
-pub(crate) async fn start(store: &MemoryStore, vault: &MemoryVault, devices: &Devices) -> Arc<Service> {
+pub(crate) async fn start(
+    store: &MemoryStore,
+    vault: &MemoryVault,
+    devices: &Devices,
+) -> Arc<Service> {
     let (to, to_agent) = mpsc::channel(64);
     let (from_agent, from) = mpsc::channel(64);
     tokio::spawn(fake_agent(devices.clone(), to_agent, from_agent));

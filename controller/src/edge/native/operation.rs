@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::credential::{Credential, Phase};
-use protocol::id::{OperationId, ResourceName};
+use protocol::id::{OperationId, PasswordSet, ResourceName};
 use serde::Serialize;
 
 use super::Native;
@@ -121,7 +121,7 @@ fn progress(fabric: &Fabric, operation: &Operation) -> Vec<DeviceProgress> {
         .iter()
         .map(|(name, wave)| {
             let outcome = operation.outcomes.get(*name);
-            DeviceProgress::of(name, *wave, outcome, fabric.devices.get(*name))
+            DeviceProgress::of(name, *wave, outcome, fabric.devices.get(*name), operation.set)
         })
         .collect();
     devices.extend(operation.skipped.iter().map(|skipped| DeviceProgress {
@@ -141,8 +141,9 @@ impl DeviceProgress {
         wave: usize,
         outcome: Option<&Outcome>,
         device: Option<&Device>,
+        set: PasswordSet,
     ) -> Self {
-        let phase = device.and_then(phase).filter(|_phase| outcome.is_none());
+        let phase = device.and_then(|device| phase(device, set)).filter(|_| outcome.is_none());
         let (state, failure) = match outcome {
             Some(Outcome::Succeeded) => ("Succeeded", None),
             Some(Outcome::Failed(failure)) => ("Failed", Some(failure)),
@@ -162,22 +163,24 @@ impl DeviceProgress {
 
 /// Returns the phase of the secret that is farthest in the protocol; `None` while nothing has begun
 /// on the device.
-fn phase(device: &Device) -> Option<&'static str> {
-    let ranked = device.credentials().filter_map(rank).max();
+fn phase(device: &Device, set: PasswordSet) -> Option<&'static str> {
+    let ranked = device.credentials().filter_map(|credential| rank(credential, set)).max();
     ranked.map(|(_rank, word)| word)
 }
 
-fn rank(credential: &Credential) -> Option<(u8, &'static str)> {
+fn rank(credential: &Credential, set: PasswordSet) -> Option<(u8, &'static str)> {
     match credential.phase {
+        // All is proven; the agent is leaving the device.
+        Phase::Settled if credential.current == Some(set) => Some((0, "settled")),
         Phase::Settled | Phase::Staged | Phase::Held => None,
         // So are secrets that have been declared and not looked at yet.
-        Phase::BackOff => credential.reason.map(|_reason| (0, "back-off")),
-        Phase::Drift => Some((1, "drift")),
-        Phase::Exposed => Some((2, "exposed")),
-        Phase::Waiting => Some((3, "waiting")),
-        Phase::Quiet => Some((4, "quiet")),
-        Phase::Probing => Some((5, "probing")),
-        Phase::Verifying(_) => Some((6, "verifying")),
-        Phase::Saving(_) => Some((7, "saving")),
+        Phase::BackOff => credential.reason.map(|_reason| (1, "back-off")),
+        Phase::Drift => Some((2, "drift")),
+        Phase::Exposed => Some((3, "exposed")),
+        Phase::Waiting => Some((4, "waiting")),
+        Phase::Quiet => Some((5, "quiet")),
+        Phase::Probing => Some((6, "probing")),
+        Phase::Verifying(_) => Some((7, "verifying")),
+        Phase::Saving(_) => Some((8, "saving")),
     }
 }

@@ -44,10 +44,7 @@ fn unknown_keys_are_refused_with_the_nearest_right_one() {
         "line 14, column 46, key `devices[0].ssh.hostkey`: expected a key of an SSH path, got \
          `hostkey`; did you mean `host-key`?",
     );
-    assert_eq!(
-        error.hint(),
-        Some("use one of `address`, `port`, `host-key`")
-    );
+    assert_eq!(error.hint(), Some("use one of `address`, `port`, `host-key`"));
 }
 
 const WRONG_VALUES: &[(&str, &str, &str)] = &[
@@ -175,14 +172,8 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
 fn wrong_values_are_refused_with_what_was_expected_and_got() {
     let error = parse(&good().replacen("networkFabrics", "networkDevices", 1)).unwrap_err();
     let error = error.to_string();
-    assert!(
-        error.contains("key `fabric.id`: expected the fabric's ARM id: /sub"),
-        "{error}"
-    );
-    assert!(
-        error.contains("/networkFabrics/<name>, got `/subscriptions/"),
-        "{error}"
-    );
+    assert!(error.contains("key `fabric.id`: expected the fabric's ARM id: /sub"), "{error}");
+    assert!(error.contains("/networkFabrics/<name>, got `/subscriptions/"), "{error}");
     for (from, to, expect) in WRONG_VALUES {
         check(from, to, expect);
     }
@@ -195,11 +186,7 @@ fn host_keys_that_could_not_match_are_refused() {
                     address: its kind and base64, got";
     let quoted = format!("\"{KEY}\" }}\nconsole");
     let with = |key: &str| format!("\"{key}\" }}\nconsole");
-    check(
-        &quoted,
-        &with("ssh-ed25519"),
-        &format!("{at} {expected} `ssh-ed25519`"),
-    );
+    check(&quoted, &with("ssh-ed25519"), &format!("{at} {expected} `ssh-ed25519`"));
     check(
         &quoted,
         &with("ssh-ed25519 !"),
@@ -215,11 +202,7 @@ fn host_keys_that_could_not_match_are_refused() {
         &with("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"),
         &format!("{at} {expected} a key that is cut off"),
     );
-    check(
-        &quoted,
-        &with("ssh-ed25519 AAAA"),
-        &format!("{at} {expected} a key that is cut off"),
-    );
+    check(&quoted, &with("ssh-ed25519 AAAA"), &format!("{at} {expected} a key that is cut off"));
     check(
         &quoted,
         &with("ssh-ed25518 AAAA"),
@@ -238,10 +221,7 @@ fn names_of_nothing_are_refused_with_the_nearest() {
         "line 11, column 12, key `devices[0].platform`: expected a known platform, got `arista`; \
          did you mean `arista-eos`?",
     );
-    assert_eq!(
-        error.hint(),
-        Some("use one of `arista-eos`, `opengear`, `linux`")
-    );
+    assert_eq!(error.hint(), Some("use one of `arista-eos`, `opengear`, `linux`"));
     check(
         "\"TS-01\"",
         "\"ts-02\"",
@@ -285,18 +265,11 @@ fn ways_that_lead_nowhere_are_refused() {
         "line 32, column 31, key `devices[2].console.terminal-server`: expected another device \
          with role TS, got `ts-01`, the device itself",
     );
-    let none = good()
-        .replace(&ssh, "")
-        .replace(serial, "")
-        .replace(paths, "");
-    let devices = none.replace(
-        "console = { terminal-server = \"TS-01\", port = \"port01\" }\n",
-        "",
-    );
-    let devices = devices.replace(
-        "console = { terminal-server = \"ts-01\", port = \"port02\" }\n",
-        "",
-    );
+    let none = good().replace(&ssh, "").replace(serial, "").replace(paths, "");
+    let devices =
+        none.replace("console = { terminal-server = \"TS-01\", port = \"port01\" }\n", "");
+    let devices =
+        devices.replace("console = { terminal-server = \"ts-01\", port = \"port02\" }\n", "");
     let error = parse(&devices).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -355,9 +328,7 @@ fn an_inventory_without_devices_is_refused() {
         "read fabric.toml, line 1, column 1, key `devices`: expected at least one device: \
          [[devices]], got nothing: the key is missing"
     );
-    let error = parse(&format!("devices = []\n{head}"))
-        .unwrap_err()
-        .to_string();
+    let error = parse(&format!("devices = []\n{head}")).unwrap_err().to_string();
     assert_eq!(
         error,
         "read fabric.toml, line 1, column 11, key `devices`: expected at least one device: \

@@ -37,16 +37,10 @@ fn a_devices_own_password_goes_before_the_profiles() {
     assert_eq!(get("ce-01", "admin").as_deref(), Some("Canary-Pass.01"));
     assert_eq!(get("CE-02", "Admin").as_deref(), Some("Canary-Pass.03"));
     assert_eq!(get("ce-02", "TelcoRO").as_deref(), Some("Canary-Pass.02"));
-    assert_eq!(
-        get("ts-01", "TerminalServer").as_deref(),
-        Some("Canary-Pass.04")
-    );
+    assert_eq!(get("ts-01", "TerminalServer").as_deref(), Some("Canary-Pass.04"));
     assert_eq!(get("ce-01", "TerminalServer"), None);
     assert!(!passwords.is_empty());
-    assert!(
-        !format!("{passwords:?}").contains("Canary"),
-        "{passwords:?}"
-    );
+    assert!(!format!("{passwords:?}").contains("Canary"), "{passwords:?}");
     assert!(CurrentPasswords::default().is_empty());
 }
 
@@ -93,11 +87,7 @@ const BROKEN_PASSWORDS: &[(&str, &str, &str)] = &[
         "line 3, column 9, key `profiles.admin`: expected a password: 1 to 256 bytes without \
              control characters, got a number",
     ),
-    (
-        "\"Canary-Pass.01\"",
-        "Canary-Pass.01",
-        "line 3, column 9: expected TOML, got something else",
-    ),
+    ("\"Canary-Pass.01\"", "Canary-Pass.01", "line 3, column 9: expected TOML, got something else"),
     (
         "\"Canary-Pass.01\"",
         "\"Canary-Pass.01",
@@ -127,12 +117,7 @@ fn no_error_about_passwords_shows_one() {
         assert!(!all.contains("Canary") && !all.contains("4711"), "{all}");
     }
     let long = PASSWORDS.replacen("Canary-Pass.01", &"x".repeat(257), 1);
-    assert!(
-        passwords(&long)
-            .unwrap_err()
-            .to_string()
-            .ends_with("got a longer text")
-    );
+    assert!(passwords(&long).unwrap_err().to_string().ends_with("got a longer text"));
 }
 
 #[test]
@@ -151,10 +136,7 @@ fn a_file_that_others_may_use_is_refused_with_the_mend() {
         );
         assert_eq!(error.to_string(), expect);
         let hint = error.hint().unwrap();
-        assert!(
-            hint.contains(&format!("`chmod 600 {}`", path.display())),
-            "{hint}"
-        );
+        assert!(hint.contains(&format!("`chmod 600 {}`", path.display())), "{hint}");
     }
     for mode in [0o600, 0o400] {
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
@@ -168,27 +150,16 @@ fn passwords_are_read_from_standard_input() {
     let inventory = parse(&good()).unwrap();
     // A reader that gives little at a time, as a pipe does.
     let slow = PASSWORDS.as_bytes().chunks(3).map(std::io::Cursor::new);
-    let slow = slow.fold(
-        Box::new(std::io::empty()) as Box<dyn std::io::Read>,
-        |all, next| Box::new(std::io::Read::chain(all, next)),
-    );
+    let slow = slow.fold(Box::new(std::io::empty()) as Box<dyn std::io::Read>, |all, next| {
+        Box::new(std::io::Read::chain(all, next))
+    });
     let passwords = CurrentPasswords::read(slow, &inventory, Some(&PROFILES)).unwrap();
     assert!(passwords.get(&name("ce-01"), &profile("admin")).is_some());
-    let error = CurrentPasswords::read(&b"x"[..], &inventory, None)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "read standard input, line 1, column 2: expected TOML, got something else"
-    );
+    let error = CurrentPasswords::read(&b"x"[..], &inventory, None).unwrap_err().to_string();
+    assert_eq!(error, "read standard input, line 1, column 2: expected TOML, got something else");
     let endless = std::io::repeat(b'#');
-    let error = CurrentPasswords::read(endless, &inventory, None)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "read standard input: it has more than 16777216 bytes"
-    );
+    let error = CurrentPasswords::read(endless, &inventory, None).unwrap_err().to_string();
+    assert_eq!(error, "read standard input: it has more than 16777216 bytes");
     let big = "#".repeat(3 << 20) + "\n" + PASSWORDS;
     assert!(CurrentPasswords::read(big.as_bytes(), &inventory, None).is_ok());
 }

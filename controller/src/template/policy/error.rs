@@ -79,9 +79,7 @@ impl PolicyError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Length {
-                profile, min, max, ..
-            } => format!(
+            Self::Length { profile, min, max, .. } => format!(
                 "set `length` in the policy of `{profile}` to {min} to {max}, or the limits in the \
                  platform's file"
             ),
@@ -92,18 +90,10 @@ impl PolicyError {
             Self::FirstLetter { profile, .. } => {
                 format!("exclude fewer letters in the policy of `{profile}`")
             }
-            Self::Entropy {
-                profile,
-                enough: Some(length),
-                ..
-            } => {
+            Self::Entropy { profile, enough: Some(length), .. } => {
                 format!("set `length` in the policy of `{profile}` to {length} or more")
             }
-            Self::Entropy {
-                profile,
-                enough: None,
-                ..
-            } => {
+            Self::Entropy { profile, enough: None, .. } => {
                 format!("exclude fewer characters in the policy of `{profile}`")
             }
         }

@@ -45,10 +45,7 @@ impl PasswordRules {
         text.len() == self.length
             && characters.next().is_some_and(|c| self.first.contains(c))
             && characters.all(|c| self.rest.contains(c))
-            && self
-                .required
-                .iter()
-                .all(|class| text.chars().any(|c| class.has(c)))
+            && self.required.iter().all(|class| text.chars().any(|c| class.has(c)))
     }
 
     /// Returns the entropy of a password drawn uniformly from all that the rules admit, in bits:
@@ -63,21 +60,13 @@ impl PasswordRules {
         let later = length.saturating_sub(1) as f64;
         let share: f64 = (0..1_usize << self.required.len())
             .map(|absent| {
-                let sign = if absent.count_ones() % 2 == 0 {
-                    1.0
-                } else {
-                    -1.0
-                };
+                let sign = if absent.count_ones() % 2 == 0 { 1.0 } else { -1.0 };
                 let first_left = self.without(absent, &self.first) / first;
                 let rest_left = self.without(absent, &self.rest) / rest;
                 sign * first_left * rest_left.powf(later)
             })
             .sum();
-        if share > 0.0 {
-            first.log2() + later * rest.log2() + share.log2()
-        } else {
-            0.0
-        }
+        if share > 0.0 { first.log2() + later * rest.log2() + share.log2() } else { 0.0 }
     }
 
     /// Counts the characters that are in none of the required classes whose bit is set.

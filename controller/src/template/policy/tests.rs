@@ -21,29 +21,17 @@ fn platform(name: &str, lengths: (usize, usize), allowed: &str) -> PlatformLimit
 fn check(policy: &PasswordPolicy, platforms: &[&PlatformLimits], error: &str, hint: &str) {
     let got = policy.fit(&profile(), platforms).unwrap_err();
     let lead = "fit the password policy of profile `admin` to";
-    assert_eq!(
-        (got.to_string(), got.hint()),
-        (format!("{lead} {error}"), hint.to_owned())
-    );
+    assert_eq!((got.to_string(), got.hint()), (format!("{lead} {error}"), hint.to_owned()));
     assert_eq!(got.fault(), Fault::Operator);
 }
 
 #[test]
 fn the_default_policy_fits_what_every_known_device_takes() {
     let tightest = platform("any", (16, 25), SAFE);
-    let rules = PasswordPolicy::default()
-        .fit(&profile(), &[&tightest])
-        .unwrap();
-    assert_eq!(
-        (rules.length(), rules.first().len(), rules.rest().len()),
-        (24, 52, 65)
-    );
+    let rules = PasswordPolicy::default().fit(&profile(), &[&tightest]).unwrap();
+    assert_eq!((rules.length(), rules.first().len(), rules.rest().len()), (24, 52, 65));
     assert!(rules.required().len() >= 3);
-    assert!(
-        (144.0..144.3).contains(&rules.entropy_bits()),
-        "{}",
-        rules.entropy_bits()
-    );
+    assert!((144.0..144.3).contains(&rules.entropy_bits()), "{}", rules.entropy_bits());
 }
 
 #[test]
@@ -62,10 +50,7 @@ fn an_empty_intersection_names_profile_platform_and_numbers() {
          are",
         "take `upper` out of `require` in the policy of `admin`, or allow such characters",
     );
-    let digits = PasswordPolicy {
-        required: Vec::new(),
-        ..policy.clone()
-    };
+    let digits = PasswordPolicy { required: Vec::new(), ..policy.clone() };
     check(
         &digits,
         &[&platform("pins", (1, 64), "0123456789")],
@@ -79,10 +64,7 @@ fn an_empty_intersection_names_profile_platform_and_numbers() {
         "set `length` in the policy of `admin` to 33 or more",
     );
     check(
-        &PasswordPolicy {
-            letter_first: false,
-            ..digits.clone()
-        },
+        &PasswordPolicy { letter_first: false, ..digits.clone() },
         &[&platform("none", (1, 64), "§¶é")],
         "platform `none`: 24 characters out of 0 carry 0.0 bits, 128 are needed",
         "exclude fewer characters in the policy of `admin`",
@@ -91,21 +73,13 @@ fn an_empty_intersection_names_profile_platform_and_numbers() {
 
 #[test]
 fn platforms_that_leave_nothing_only_together_are_all_named() {
-    let policy = PasswordPolicy {
-        required: Vec::new(),
-        length: 64,
-        ..PasswordPolicy::default()
-    };
+    let policy = PasswordPolicy { required: Vec::new(), length: 64, ..PasswordPolicy::default() };
     let one = platform("one", (1, 64), "abcdefghi01234567");
     let other = platform("other", (1, 64), "hijklmnop01234567");
     let third = platform("third", (1, 64), SAFE);
     assert!(policy.fit(&profile(), &[&one, &third]).is_ok());
     check(
-        &PasswordPolicy {
-            required: vec![CharacterClass::Lower],
-            length: 39,
-            ..policy
-        },
+        &PasswordPolicy { required: vec![CharacterClass::Lower], length: 39, ..policy },
         &[&one, &other, &third],
         "platforms `one`, `other`, `third` together: 39 characters out of 10 carry 127.2 bits, \
          128 are needed",
@@ -115,32 +89,16 @@ fn platforms_that_leave_nothing_only_together_are_all_named() {
 
 #[test]
 fn a_platform_may_ask_for_a_letter_first() {
-    let policy = PasswordPolicy {
-        letter_first: false,
-        ..PasswordPolicy::default()
-    };
+    let policy = PasswordPolicy { letter_first: false, ..PasswordPolicy::default() };
     let free = platform("free", (8, 64), SAFE);
-    let strict = PlatformLimits {
-        first_letter_only: true,
-        ..platform("strict", (8, 64), SAFE)
-    };
+    let strict = PlatformLimits { first_letter_only: true, ..platform("strict", (8, 64), SAFE) };
     assert_eq!(policy.fit(&profile(), &[&free]).unwrap().first().len(), 65);
-    assert_eq!(
-        policy
-            .fit(&profile(), &[&free, &strict])
-            .unwrap()
-            .first()
-            .len(),
-        52
-    );
+    assert_eq!(policy.fit(&profile(), &[&free, &strict]).unwrap().first().len(), 52);
 }
 
 #[test]
 fn excluded_characters_are_left_out() {
-    let policy = PasswordPolicy {
-        excluded: "0O1lI-".to_owned(),
-        ..PasswordPolicy::default()
-    };
+    let policy = PasswordPolicy { excluded: "0O1lI-".to_owned(), ..PasswordPolicy::default() };
     let rules = policy.fit(&profile(), &[]).unwrap();
     assert_eq!((rules.first().len(), rules.rest().len()), (49, 59));
     assert!(!rules.admit("Il1-aaaaaaaaaaaaaaaaaaaa"));
@@ -148,12 +106,7 @@ fn excluded_characters_are_left_out() {
 
 fn rules(length: usize, first: &str, rest: &str, required: &[CharacterClass]) -> PasswordRules {
     let (first, rest) = (first.to_owned(), rest.to_owned());
-    PasswordRules {
-        length,
-        first,
-        rest,
-        required: required.to_vec(),
-    }
+    PasswordRules { length, first, rest, required: required.to_vec() }
 }
 
 /// Counts by trying every text.
@@ -181,10 +134,7 @@ fn entropy_is_the_logarithm_of_the_number_of_passwords() {
     ];
     for case in cases {
         let expect = (counted(&case) as f64).log2();
-        assert!(
-            (case.entropy_bits() - expect).abs() < 1e-9,
-            "{case:?}: {expect}"
-        );
+        assert!((case.entropy_bits() - expect).abs() < 1e-9, "{case:?}: {expect}");
     }
     // Too short for its classes: no password at all.
     assert!(rules(2, "aA", "aA0.", &[Upper, Lower, Digit]).entropy_bits() < 1.0);
@@ -192,10 +142,7 @@ fn entropy_is_the_logarithm_of_the_number_of_passwords() {
 
 #[test]
 fn the_longest_policy_is_computed_without_overflow() {
-    let policy = PasswordPolicy {
-        length: 256,
-        ..PasswordPolicy::default()
-    };
+    let policy = PasswordPolicy { length: 256, ..PasswordPolicy::default() };
     let bits = policy.fit(&profile(), &[]).unwrap().entropy_bits();
     assert!((1541.0..1542.0).contains(&bits), "{bits}");
 }
