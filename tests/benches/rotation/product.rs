@@ -1,0 +1,129 @@
+//! The whole controller and the built-in agent, on the embedded store and vault.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::driver::Kit;
+use agent::hash::Hashes;
+use agent::ledger::{Ledger, SystemClock};
+use agent::platform::Platforms;
+use agent::transport::Transports;
+use controller::execute::Settings;
+use controller::inventory::{CurrentPasswords, Inventory};
+use controller::model::{OperationState, Timestamp};
+use controller::plan::{Policy, Request};
+use controller::service::{Parts, Service};
+use controller::store::SqliteStore;
+use controller::template::{PlatformLimits, SecretsTemplate};
+use controller::vault::EmbeddedVault;
+use controller::vault::embedded::Place;
+use protocol::id::{Epoch, FabricId, OperationId};
+use protocol::job::Verification;
+use protocol::seal::Opener;
+
+use crate::lab::Lab;
+use crate::{Cost, cpu_ms};
+
+/// Adopts the lab's devices, rotates them, and measures the rotation.
+pub(crate) async fn run(lab: &Lab) -> Cost {
+    let data = tempfile::tempdir().expect("a data directory");
+    let service = service(data.path()).await;
+    let inventory = Inventory::load(&lab.path().join("fabric.toml"), None).expect("the inventory");
+    let passwords = CurrentPasswords::load(&lab.path().join("passwords.toml"), &inventory, None)
+        .expect("the passwords");
+    let fabric = inventory.fabric.id.clone();
+    let applied = service.apply(inventory, passwords).await.expect("the devices are adopted");
+    wait(&service, &fabric, applied.operation.expect("a verification")).await;
+    let (cpu, wall) = (cpu_ms(), Instant::now());
+    let id = service.submit(&fabric, Request::Rotate, None).await.expect("a rotation");
+    let done = wait(&service, &fabric, id).await;
+    let wall_s = wall.elapsed().as_secs_f64();
+    Cost { cpu_ms: (cpu_ms() - cpu) / done.max(1) as f64, wall_s, done }
+}
+
+async fn wait(service: &Service, fabric: &FabricId, id: OperationId) -> usize {
+    let mut changes = service.changes(fabric).expect("the fabric");
+    loop {
+        let running = service
+            .read(fabric, |fabric| {
+                let operation = fabric.operation(id).expect("the operation");
+                let running = operation.state == OperationState::Running;
+                let failures: Vec<String> = operation
+                    .failures()
+                    .map(|(device, code, message)| format!("{device}: {code}: {message}"))
+                    .collect();
+                (running, operation.succeeded(), failures)
+            })
+            .expect("the fabric");
+        if let (false, succeeded, failures) = running {
+            for failure in failures.iter().take(3) {
+                println!("         {failure}");
+            }
+            return succeeded;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        changes.mark_unchanged();
+    }
+}
+
+async fn service(data: &Path) -> Arc<Service> {
+    let store = SqliteStore::open(&data.join("store.db")).await.expect("a store");
+    let seconds: controller::vault::Clock = Arc::new(|| now_ms().unsigned_abs() / 1000);
+    let vault = EmbeddedVault::open(data, Place::default(), seconds).await.expect("a vault");
+    let platforms = Platforms::built_in().expect("the platforms");
+    let limits = platforms.iter().map(|platform| limits(platform)).collect();
+    let clock = Arc::new(SystemClock);
+    let kit = Kit {
+        platforms,
+        ledger: Ledger::open(&data.join("ledger.jsonl"), clock).expect("a ledger"),
+        hashes: Arc::new(Hashes::new().expect("a hash key")),
+        transports: Transports::real(),
+    };
+    let opener = Opener::from_seed(&[9; 32]).expect("a key");
+    let hands = agent::worker::Agent::new("bench", kit, opener, Default::default());
+    let link = hands.attach();
+    let agent = controller::agents::Agent::attach(link.to_agent, link.from_agent, Epoch(1));
+    Service::start(Parts {
+        store: Arc::new(store),
+        vault: Arc::new(vault),
+        agent: agent.await.expect("the agent greets"),
+        template: Arc::new(SecretsTemplate::builtin().expect("the template")),
+        platforms: limits,
+        policy: Policy {
+            password_sets_max: 3,
+            canary: false,
+            wave_growth: 100,
+            wave_max: usize::MAX,
+        },
+        settings: Settings {
+            quiet_time: Duration::from_secs(5),
+            device_time_max: Duration::from_secs(90),
+            commit_timer: Duration::from_secs(300),
+            verification: Verification::ReadbackLogin,
+            retries_max: 2,
+            retry_backoff: Duration::from_secs(1),
+            halt_failures_min: 1000,
+            halt_failures_percent: 100,
+        },
+        clock: Arc::new(|| Timestamp(now_ms())),
+    })
+    .await
+    .expect("a service")
+}
+
+fn limits(platform: &agent::platform::Platform) -> PlatformLimits {
+    PlatformLimits {
+        platform: platform.name.clone(),
+        length_min: platform.limits.password_length_min,
+        length_max: platform.limits.password_length_max,
+        allowed: PlatformLimits::all_but(&platform.limits.password_forbidden),
+        first_letter_only: false,
+        hash_kinds: platform.limits.hash_kinds.clone(),
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

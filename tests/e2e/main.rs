@@ -1,0 +1,8 @@
+//! The whole of Keyturn from outside.
+#![cfg(test)]
+
+mod getty;
+mod kill;
+mod matrix;
+mod openssh;
+mod refusals;
