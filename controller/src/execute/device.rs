@@ -1,7 +1,9 @@
 //! Carries an operation out on one device: asks [`crate::plan::next`] what comes next, does it, and
 //! asks again, until nothing is left or the operation's retries are spent.
 
-use protocol::credential::{Event, Phase};
+use std::time::Duration;
+
+use protocol::credential::{Credential, Event, Phase};
 use protocol::id::ResourceName;
 use protocol::report::{Reason, Stop};
 
@@ -66,6 +68,7 @@ async fn work(
             }
             Some(Next::Settle | Next::Observe) if tries.settle == 0 => return Ok(last),
             Some(Next::Settle | Next::Observe) => {
+                retry_later(executor, name).await?;
                 wait_for_quiet(executor, name).await;
                 (executor.settle(run, name, tries.steps).await?, &mut tries.settle)
             }
@@ -76,7 +79,8 @@ async fn work(
         };
         *left = left.saturating_sub(1);
         let Some(stop) = stop else { continue };
-        let again = stop.reason.is_transient() || drifts(executor, name, &stop);
+        let waited = *left > 0 && wait_for_window(executor, name, &stop).await;
+        let again = waited || stop.reason.is_transient() || drifts(executor, name, &stop);
         let pause = again && *left > 0;
         tracing::info!(
             device = %name, operation = %run.operation, step = tries.steps,
@@ -107,6 +111,31 @@ fn drifts(executor: &Executor, name: &ResourceName, stop: &Stop) -> bool {
         let device = fabric.devices.get(name);
         device.is_some_and(|device| device.credentials().any(|c| c.phase == Phase::Drift))
     })
+}
+
+/// The longest lockout window that an operation waits for. An address ban of a terminal server is
+/// over in a minute; a quarter of an hour is for an operator to decide.
+const WINDOW_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Waits for the lockout window of a device whose accounts have candidates left to try, if the
+/// inventory says that it is short. Tells whether it has waited.
+async fn wait_for_window(executor: &Executor, name: &ResourceName, stop: &Stop) -> bool {
+    if !matches!(stop.reason, Reason::AuthenticationRefused | Reason::LoginBudgetSpent) {
+        return false;
+    }
+    let window = executor.inner.journal.read(|fabric| {
+        let device = fabric.devices.get(name)?;
+        let untried = |credential: &Credential| {
+            let tried = |set| credential.tried.contains(set);
+            credential.attempts > 0 && !credential.candidates().iter().all(tried)
+        };
+        let left = device.credentials().any(untried);
+        device.spec.lockout.as_ref().map(|lockout| lockout.window).filter(|_window| left)
+    });
+    let Some(window) = window.filter(|window| *window <= WINDOW_WAIT_MAX) else { return false };
+    tracing::info!(device = %name, seconds = window.as_secs(), "waits for the lockout window");
+    tokio::time::sleep(window.saturating_mul(11) / 10 + Duration::from_secs(2)).await;
+    true
 }
 
 async fn wait_for_quiet(executor: &Executor, name: &ResourceName) {

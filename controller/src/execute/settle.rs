@@ -34,6 +34,7 @@ impl Executor {
 
         let probes = self.count_probes(device).await?;
         if probes.is_empty() {
+            self.park(device).await?;
             let detail = "no login is allowed before the lockout window is over".to_owned();
             return Ok(Some(Stop { reason: Reason::LoginBudgetSpent, detail }));
         }
@@ -182,6 +183,24 @@ impl Executor {
         let event = Event::Unsure(reason);
         self.feed_where(device, is_open, event).await?;
         Ok(stop)
+    }
+
+    /// No login is allowed: the accounts that have spent their budget wait for their window, the
+    /// others for what these will show.
+    async fn park(&self, device: &ResourceName) -> Result<(), JournalError> {
+        let budget = self.budget(device);
+        let spent = self.inner.journal.read(|fabric| {
+            let secrets = fabric.devices.get(device).map(|device| device.secrets.iter());
+            let has_spent = |(profile, secret): (&ProfileName, &Secret)| {
+                let credential = &secret.credential;
+                let spent = credential.phase == Phase::Probing && credential.attempts >= budget;
+                spent.then(|| profile.clone())
+            };
+            secrets.into_iter().flatten().filter_map(has_spent).collect::<Vec<_>>()
+        });
+        let event = |profile| (profile, Event::Probe { budget, preferred: None });
+        self.feed(device, spent.into_iter().map(event).collect(), None).await?;
+        self.feed_where(device, is_open, Event::Unsure(Reason::LoginBudgetSpent)).await
     }
 
     /// An account that refused every candidate has a password that is not ours.
