@@ -102,7 +102,9 @@ impl Draft {
         // After an observation the first setting counts as one "again".
         self.next.retries = retries.saturating_add(u8::from(!settled));
         self.next.reconcile = false;
-        self.next.reason = None;
+        // What was tried stays tried, and so does that one of those logins got no answer.
+        let unanswered = |reason: &Reason| *reason == Reason::ConnectionLost && !settled;
+        self.next.reason = self.next.reason.filter(unanswered);
         let draft = self.write(Write::Opened(set));
         Some(if settled {
             draft.to(Phase::Staged, Effect::Prepare(set))
