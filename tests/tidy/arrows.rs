@@ -95,7 +95,9 @@ fn depends_as_drawn(path: &str, text: &str) -> Vec<String> {
             }
         }
     }
-    if !text.contains("[lints]\nworkspace = true") {
+    // The whole from outside is nothing but tests, which end by a panic: it has a list of its own.
+    let own_lints = folder == "tests" && text.contains("[lints.clippy]");
+    if !own_lints && !text.contains("[lints]\nworkspace = true") {
         offences.push(format!("{path}: does not take the lints of the workspace"));
     }
     offences

@@ -161,6 +161,7 @@ impl Script<'_> {
         let mut found: Vec<String> = leaks.collect();
         found.extend(self.world.lost());
         found.extend(self.live.lies().await);
+        found.extend(self.live.forgotten());
         found.extend(self.world.locked_out());
         wrongs.extend(found.into_iter().map(|wrong| format!("{when}: {wrong}")));
     }

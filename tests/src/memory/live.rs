@@ -8,11 +8,12 @@ use agent::ledger::{Clock, Ledger};
 use agent::transport::Transports;
 use agent::worker;
 use controller::execute::Settings;
-use controller::model::{Fabric, Operation, OperationState, Timestamp};
+use controller::model::{Fabric, Operation, OperationState, Secret, Timestamp};
 use controller::plan::{Policy, Request};
 use controller::service::{Parts, Service, ServiceError};
-use protocol::id::{Epoch, OperationId};
+use protocol::id::{Epoch, OperationId, ProfileName};
 use protocol::job::Verification;
+use protocol::password::Password;
 use protocol::seal::Opener;
 use protocol::status::SynchronizationStatus;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -281,26 +282,55 @@ impl Live<'_> {
         text
     }
 
-    /// Returns the secrets that are said to be in sync although the value that is revealed for them
-    /// does not open the device, now and after a reboot.
+    /// Returns what is revealed of the secrets and is not true: one that is said to be in sync must
+    /// open the device, now and after a reboot; of any other a candidate must.
+    ///
+    /// # Panics
+    /// Panics where a secret cannot be revealed.
     pub async fn lies(&self) -> Vec<String> {
-        let secrets: Vec<(String, SynchronizationStatus)> = self.fabric(|fabric| {
+        let secrets: Vec<String> = self.fabric(|fabric| {
             let secrets = fabric.devices.values().flat_map(|device| device.secrets.values());
-            secrets.map(|secret| (secret.user.clone(), secret.credential.status())).collect()
+            secrets.map(|secret| secret.user.clone()).collect()
         });
         let mut lies = Vec::new();
-        for (user, status) in secrets {
-            if status != SynchronizationStatus::InSync {
+        for user in secrets {
+            let revealed = self.service.reveal(&self.world.device_id(), &user).await.unwrap();
+            self.world.tools.papers.note(&format!("{revealed:?}"));
+            let truth = |value: &Password| self.world.device.check(&user, value.expose());
+            if revealed.status == SynchronizationStatus::InSync {
+                let truth = truth(&revealed.value);
+                if !truth.is_some_and(|truth| truth.running && truth.startup) {
+                    lies.push(format!("{user} is said to be in sync, and its value: {truth:?}"));
+                }
                 continue;
             }
-            let revealed = self.service.reveal(&self.world.device_id(), &user).await.unwrap();
-            let truth = self.world.device.check(&user, revealed.value.expose());
-            if !truth.is_some_and(|truth| truth.running && truth.startup) {
-                lies.push(format!("{user} is said to be in sync, and its value: {truth:?}"));
+            let candidates = || revealed.candidates.iter().filter_map(|it| truth(&it.value));
+            if !candidates().any(|truth| truth.running) {
+                lies.push(format!("no candidate of {user} opens the device"));
             }
-            self.world.tools.papers.note(&format!("{revealed:?}"));
+            if !candidates().any(|truth| truth.startup) {
+                lies.push(format!("no candidate of {user} opens the device after a reboot"));
+            }
         }
         lies
+    }
+
+    /// Returns the secrets that are said to be synchronizing although nobody is at work on them.
+    #[must_use]
+    pub fn forgotten(&self) -> Vec<String> {
+        self.fabric(|fabric| {
+            if fabric.running_operation().is_some() {
+                return Vec::new();
+            }
+            let secrets = fabric.devices.values().flat_map(|device| &device.secrets);
+            let forgotten = secrets.filter(|(_profile, secret)| {
+                secret.credential.status() == SynchronizationStatus::Synchronizing
+            });
+            let tell = |(profile, secret): (&ProfileName, &Secret)| {
+                format!("nobody is at work on {profile}: {:?}", secret.credential)
+            };
+            forgotten.map(tell).collect()
+        })
     }
 
     /// Notes what the service knows, as it could be shown or logged.
