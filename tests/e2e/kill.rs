@@ -8,6 +8,7 @@
 //! KEYTURN_KILL_CYCLES=500 cargo test --package keyturn-tests --test e2e kill -- --nocapture
 //! ```
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -15,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 use harness::accounts::USERS;
 use harness::simulated::{Accepts, Simulated};
-use harness::site::{Server, Site};
+use harness::site::{IMPATIENT, Server, Site};
 use harness::wait;
 
 /// The cycles of an ordinary run.
@@ -24,9 +25,6 @@ const CYCLES: u32 = 20;
 /// Devices of the fabric: both members of the CE pair, a ToR pair, an NPB, a management switch, and
 /// the terminal server.
 const DEVICES: usize = 7;
-
-/// A killed rotation's devices are left alone for the quiet time before anybody looks at them.
-const CONFIG: &str = "[rotation]\nquiet-time = \"1s\"\nretry-backoff = \"100ms\"\n";
 
 /// A login that a kill cuts off stays counted for the devices' lockout window, and no more of them
 /// are made than the budget allows: so many kills within minutes would spend the logins of the
@@ -61,6 +59,8 @@ struct Stage {
     random: StdRng,
     rotation: Duration,
     tally: Tally,
+    /// Every password that was ever revealed.
+    values: BTreeSet<String>,
 }
 
 #[test]
@@ -80,6 +80,7 @@ fn no_password_is_lost_by_kills_at_random_moments_of_rotations() {
         stage.converge(cycle);
     }
     println!("kill: {:?}, 0 lost; a rotation takes {:?}", stage.tally, stage.rotation);
+    stage.site.expect_unsaid(stage.values.iter().map(String::as_str));
     assert!(stage.tally.rotations_hit > 0, "no kill has hit a rotation: {:?}", stage.tally);
 }
 
@@ -91,7 +92,7 @@ fn number(variable: &str) -> Option<u64> {
 impl Stage {
     /// Adopts a fabric and rotates it once undisturbed, to learn how long that takes.
     fn set(seed: u64) -> Self {
-        let site = Site::new(CONFIG);
+        let site = Site::new(IMPATIENT);
         let options =
             ["--commit-delay", "150ms", "--save-delay", "100ms", "--lockout-window", WINDOW];
         let lab = Simulated::up(&site, DEVICES, &options);
@@ -109,7 +110,8 @@ impl Stage {
         let _rotated = site.keyturn(&["fabric", "rotate-password", "lab"]).expect(0);
         let (server, rotation) = (Some(server), began.elapsed());
         let random = StdRng::seed_from_u64(seed);
-        Self { server, lab, site, random, rotation, tally: Tally::default() }
+        let (tally, values) = (Tally::default(), BTreeSet::new());
+        Self { server, lab, site, random, rotation, tally, values }
     }
 
     /// Has the terminal server driven over its serial line from now on, which takes longer.
@@ -174,6 +176,7 @@ impl Stage {
                 assert_eq!(accepts, Accepts::BOTH, "cycle {cycle}: {user} of {device} is no proof");
             }
             self.tally.passwords += 1;
+            self.values.extend(revealed.candidates);
         }
     }
 

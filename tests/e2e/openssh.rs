@@ -6,7 +6,7 @@
 
 use harness::accounts::{Accounts, DEVICE, USERS};
 use harness::linux::{Linux, Sshd};
-use harness::site::Site;
+use harness::site::{IMPATIENT, Site};
 
 /// Adopts the device behind `sshd` and returns its accounts.
 fn adopt(site: &Site, linux: &Linux, sshd: &Sshd) -> Accounts {
@@ -55,7 +55,7 @@ fn a_rotation_changes_real_accounts_and_the_ssh_client_gets_in_with_the_new_pass
 
 #[test]
 fn a_changed_host_key_stops_a_rotation_before_a_password_is_sent() {
-    let site = Site::new("");
+    let site = Site::new(IMPATIENT);
     let linux = Linux::up(site.dir());
     for key in ["key", "other-key"] {
         linux.host_key(site.dir(), key);

@@ -15,6 +15,10 @@ use crate::process::{Running, Said, program, run};
 /// be in it.
 const LOG: &str = "info,controller=trace,agent=trace,protocol=trace,keyturn=trace";
 
+/// A configuration for tests in which a device is looked at again right after something went wrong:
+/// it is left alone for a second, not for a minute and a half, and retries come at once.
+pub const IMPATIENT: &str = "[rotation]\nquiet-time = \"1s\"\nretry-backoff = \"100ms\"\n";
+
 /// Variables of whoever runs the tests, which would lead elsewhere.
 const FOREIGN: [&str; 4] = ["KEYTURN_SERVER", "KEYTURN_CA", "KEYTURN_TOKEN_FILE", "KEYTURN_LOG"];
 

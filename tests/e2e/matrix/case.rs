@@ -162,6 +162,12 @@ impl Script<'_> {
         found.extend(self.world.lost());
         found.extend(self.live.lies().await);
         found.extend(self.live.forgotten());
+        // A device whose logins contradict its stored hashes is believed by its logins, so that the
+        // password that it will want once it has come to its senses counts as disproved: not lost,
+        // but not shown either.
+        if self.case.fault != Some(FaultKind::LieReadback) {
+            found.extend(self.live.hidden().await);
+        }
         found.extend(self.world.locked_out());
         wrongs.extend(found.into_iter().map(|wrong| format!("{when}: {wrong}")));
     }

@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 
 use harness::simulated::Simulated;
-use harness::site::Site;
+use harness::site::{IMPATIENT, Site};
 
 use super::{adopt, everything_known, expect_unsaid, file};
 
 #[test]
 fn exit_codes_tell_success_failure_misuse_and_absence_apart() {
-    let site = Site::new("");
+    let site = Site::new(IMPATIENT);
     let lab = Simulated::up(&site, 3, &[]);
     let _server = site.serve();
     adopt(&site, &lab);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use harness::process::{as_root, inside, need, program, run};
 use harness::simulated::{Accepts, Simulated};
-use harness::site::Site;
+use harness::site::{IMPATIENT, Site};
 
 use super::{adopt, expect_unsaid};
 

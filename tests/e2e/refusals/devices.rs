@@ -2,7 +2,7 @@
 //! what mends it, and the others go on.
 
 use harness::simulated::{Accepts, Simulated};
-use harness::site::Site;
+use harness::site::{IMPATIENT, Site};
 
 use super::{adopt, expect_unsaid, file};
 
@@ -47,7 +47,7 @@ fn spoil(lab: &Simulated) -> String {
 
 #[test]
 fn bad_devices_are_named_with_reason_and_mend_and_the_others_go_on() {
-    let site = Site::new("[rotation]\nretry-backoff = \"100ms\"\n");
+    let site = Site::new(IMPATIENT);
     let lab = Simulated::up(&site, 5, &[]);
     let devices = lab.devices();
     let good: Vec<&String> = devices
@@ -87,7 +87,7 @@ fn bad_devices_are_named_with_reason_and_mend_and_the_others_go_on() {
 
 #[test]
 fn a_rotation_goes_on_without_a_device_that_cannot_be_reached_and_a_resync_brings_it_back() {
-    let site = Site::new("[rotation]\nretry-backoff = \"100ms\"\n");
+    let site = Site::new(IMPATIENT);
     let lab = Simulated::up(&site, 3, &[]);
     let _server = site.serve();
     adopt(&site, &lab);
@@ -106,7 +106,7 @@ fn a_rotation_goes_on_without_a_device_that_cannot_be_reached_and_a_resync_bring
 
 #[test]
 fn a_device_that_ssh_does_not_reach_is_rotated_over_its_console() {
-    let site = Site::new("[rotation]\nretry-backoff = \"100ms\"\n");
+    let site = Site::new(IMPATIENT);
     let lab = Simulated::up(&site, 3, &[]);
     let inventory = change(&lab.inventory(), "ce-01", |line| Some(nowhere(line)));
     std::fs::write(lab.path("fabric.toml"), inventory).expect("the lab's directory is ours");

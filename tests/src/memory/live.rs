@@ -10,7 +10,8 @@ use agent::worker;
 use controller::execute::Settings;
 use controller::model::{Fabric, Operation, OperationState, Secret, Timestamp};
 use controller::plan::{Policy, Request};
-use controller::service::{Parts, Service, ServiceError};
+use controller::service::{Parts, Revealed, Service, ServiceError};
+use fixtures::device::Check;
 use protocol::id::{Epoch, OperationId, ProfileName};
 use protocol::job::Verification;
 use protocol::password::Password;
@@ -282,37 +283,56 @@ impl Live<'_> {
         text
     }
 
-    /// Returns what is revealed of the secrets and is not true: one that is said to be in sync must
-    /// open the device, now and after a reboot; of any other a candidate must.
+    async fn reveal_all(&self) -> Vec<Revealed> {
+        let users: Vec<String> = self.fabric(|fabric| {
+            let secrets = fabric.devices.values().flat_map(|device| device.secrets.values());
+            secrets.map(|secret| secret.user.clone()).collect()
+        });
+        let mut all = Vec::new();
+        for user in users {
+            let revealed = self.service.reveal(&self.world.device_id(), &user).await.unwrap();
+            self.world.tools.papers.note(&format!("{revealed:?}"));
+            all.push(revealed);
+        }
+        all
+    }
+
+    fn truth(&self, user: &str, value: &Password) -> Option<Check> {
+        self.world.device.check(user, value.expose())
+    }
+
+    /// Returns the secrets that are said to be in sync although the value that is revealed for them
+    /// does not open the device, now and after a reboot.
     ///
     /// # Panics
     /// Panics where a secret cannot be revealed.
     pub async fn lies(&self) -> Vec<String> {
-        let secrets: Vec<String> = self.fabric(|fabric| {
-            let secrets = fabric.devices.values().flat_map(|device| device.secrets.values());
-            secrets.map(|secret| secret.user.clone()).collect()
-        });
         let mut lies = Vec::new();
-        for user in secrets {
-            let revealed = self.service.reveal(&self.world.device_id(), &user).await.unwrap();
-            self.world.tools.papers.note(&format!("{revealed:?}"));
-            let truth = |value: &Password| self.world.device.check(&user, value.expose());
-            if revealed.status == SynchronizationStatus::InSync {
-                let truth = truth(&revealed.value);
-                if !truth.is_some_and(|truth| truth.running && truth.startup) {
-                    lies.push(format!("{user} is said to be in sync, and its value: {truth:?}"));
-                }
-                continue;
-            }
-            let candidates = || revealed.candidates.iter().filter_map(|it| truth(&it.value));
-            if !candidates().any(|truth| truth.running) {
-                lies.push(format!("no candidate of {user} opens the device"));
-            }
-            if !candidates().any(|truth| truth.startup) {
-                lies.push(format!("no candidate of {user} opens the device after a reboot"));
+        for Revealed { user, value, status, .. } in self.reveal_all().await {
+            let truth = self.truth(&user, &value);
+            let opens = truth.is_some_and(|truth| truth.running && truth.startup);
+            if status == SynchronizationStatus::InSync && !opens {
+                lies.push(format!("{user} is said to be in sync, and its value: {truth:?}"));
             }
         }
         lies
+    }
+
+    /// Returns the secrets of which no revealed candidate opens the device, now or after a reboot.
+    ///
+    /// # Panics
+    /// Panics where a secret cannot be revealed.
+    pub async fn hidden(&self) -> Vec<String> {
+        let mut hidden = Vec::new();
+        for Revealed { user, candidates, .. } in self.reveal_all().await {
+            let truths = || candidates.iter().filter_map(|it| self.truth(&user, &it.value));
+            let (now, later) = (truths().any(|it| it.running), truths().any(|it| it.startup));
+            if !now || !later {
+                let state = self.describe();
+                hidden.push(format!("no candidate of {user} opens: {now} {later} {state}"));
+            }
+        }
+        hidden
     }
 
     /// Returns the secrets that are said to be synchronizing although nobody is at work on them.
