@@ -1,7 +1,7 @@
 //! The data directory: a second daemon, a wrong key, a damaged store, a full disk.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use harness::process::{as_root, inside, need, program, run};
 use harness::simulated::{Accepts, Simulated};
@@ -61,28 +61,46 @@ fn a_wrong_or_missing_vault_key_is_refused_and_nothing_is_lost() {
 fn a_damaged_or_lost_store_or_vault_is_refused_and_left_as_it_is() {
     let (site, lab) = adopted();
     for name in ["store.db", "vault.db"] {
-        let path = site.path("data").join(name);
-        let whole = fs::read(&path).expect("the daemon has made it");
-        for from in [0, whole.len() / 2] {
-            let mut damaged = whole.clone();
+        let backup = Backup::of(&site.path("data").join(name));
+        for from in [0, backup.database.len() / 2] {
+            let mut damaged = backup.database.clone();
             damaged[from..].fill(0xaa);
-            fs::write(&path, &damaged).expect("it is ours");
+            backup.put(Some(&damaged), None);
             let _named = site.serve_in_vain().expect(1).says(&[name, "damaged", "backup"]);
-            assert_eq!(fs::read(&path).expect("it is there"), damaged, "{name} is as it was");
+            assert!(fs::read(&backup.path).expect("it is there") == damaged, "{name} was changed");
         }
-        fs::remove_file(&path).expect("it is ours");
+        backup.put(None, None);
         let _named = site.serve_in_vain().expect(1).says(&[name, "backup"]);
-        // Whatever was looked at in vain, the backup goes where it was.
-        remove_journals(&path);
-        fs::write(&path, &whole).expect("it is ours");
+        backup.put(Some(&backup.database), backup.log.as_deref());
         expect_whole(&site, &lab);
     }
     expect_unsaid(&site, &lab);
 }
 
-fn remove_journals(path: &Path) {
-    for kind in ["wal", "shm"] {
-        let _absent = fs::remove_file(path.with_added_extension(kind));
+/// A database and its write-ahead log, as a backup has them.
+struct Backup {
+    path: PathBuf,
+    database: Vec<u8>,
+    log: Option<Vec<u8>>,
+}
+
+impl Backup {
+    fn of(path: &Path) -> Self {
+        let database = fs::read(path).expect("the daemon has made it");
+        let log = fs::read(path.with_extension("db-wal")).ok();
+        Self { path: path.to_owned(), database, log }
+    }
+
+    /// Puts a database and a log where they were, and takes away what is not given.
+    fn put(&self, database: Option<&[u8]>, log: Option<&[u8]>) {
+        let file = |kind: &str| self.path.with_extension(kind);
+        let files = [("db", database), ("db-wal", log), ("db-shm", None)];
+        for (kind, bytes) in files {
+            match bytes {
+                Some(bytes) => fs::write(file(kind), bytes).expect("it is ours"),
+                None => drop(fs::remove_file(file(kind))),
+            }
+        }
     }
 }
 
@@ -97,9 +115,9 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$@"
 
 #[test]
 fn a_full_disk_stops_a_rotation_before_any_device_and_loses_nothing() {
-    need(&[("unshare", "util-linux"), ("setpriv", "util-linux"), ("dd", "coreutils")]);
-    let site =
-        Site::new("[store]\npath = \"small/store.db\"\n[vault]\npath = \"small/vault.db\"\n");
+    need(&[("unshare", "util-linux"), ("setpriv", "util-linux")]);
+    let paths = "[store]\npath = \"small/store.db\"\n[vault]\npath = \"small/vault.db\"\n";
+    let site = Site::new(&format!("{IMPATIENT}{paths}"));
     let lab = Simulated::up(&site, 3, &[]);
     let small = site.path("small");
     fs::create_dir(&small).expect("a directory of our own");
