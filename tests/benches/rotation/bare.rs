@@ -1,17 +1,16 @@
 //! The base of the ratio: a bare russh client that holds the same dialogue.
 //!
 //! It reads, stages 21 accounts in a configuration session, commits with a timer, reads back, logs
-//! in anew, confirms, saves and reads the startup configuration, prompt by prompt; it keeps no
-//! journal, checks no reply, and takes any host key.
+//! in anew, confirms, saves and reads the startup configuration, with as many lines at once as
+//! Keyturn sends; it keeps no journal, checks no reply, and takes any host key.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use russh::client::{Handle, Handler, KeyboardInteractiveAuthResponse};
 use russh::{Channel, ChannelMsg, client};
 
+use crate::case::{self, Cost};
 use crate::lab::Lab;
-use crate::{Cost, cpu_ms};
 
 const NEW: &str = "Bare-client.Password1";
 
@@ -39,7 +38,7 @@ pub(crate) async fn run(lab: &Lab) -> Cost {
     let old = profiles["admin"].as_str().expect("a password").to_owned();
     let hash = sha_crypt_hash();
     let (users, old) = (Arc::new(users), Arc::new(old));
-    let (cpu, wall) = (cpu_ms(), Instant::now());
+    let mut measure = case::begin();
     let mut tasks = tokio::task::JoinSet::new();
     for device in inventory["devices"].as_array().expect("devices") {
         if device["role"].as_str() == Some("TS") {
@@ -57,9 +56,8 @@ pub(crate) async fn run(lab: &Lab) -> Cost {
             done += 1;
         }
     }
-    let devices = done.max(1);
-    let wall_s = wall.elapsed().as_secs_f64();
-    Cost { cpu_ms: (cpu_ms() - cpu) / devices as f64, wall_s, done }
+    measure.switches_done();
+    measure.end(done)
 }
 
 fn sha_crypt_hash() -> String {
@@ -91,50 +89,81 @@ async fn log_in(port: u16, password: &str) -> Option<Handle<AnyKey>> {
 
 async fn rotate(port: u16, users: &[String], old: &str, hash: &str) -> Option<()> {
     let session = log_in(port, old).await?;
-    let mut shell = session.channel_open_session().await.ok()?;
-    shell.request_pty(false, "vt100", 200, 24, 0, 0, &[]).await.ok()?;
-    shell.request_shell(false).await.ok()?;
-    prompt(&mut shell).await?;
-    for line in ["enable", "terminal length 0", "terminal width 32767"] {
-        say(&mut shell, line).await?;
-    }
-    say(&mut shell, "show configuration sessions detail | json").await?;
-    say(&mut shell, "show running-config section username").await?;
-    say(&mut shell, "configure session bare").await?;
-    for user in users {
-        say(&mut shell, &format!("username {user} secret sha512 {hash}")).await?;
-    }
-    say(&mut shell, "commit timer 00:05:00").await?;
-    say(&mut shell, "show running-config section username").await?;
+    let channel = session.channel_open_session().await.ok()?;
+    channel.request_pty(false, "vt100", 200, 24, 0, 0, &[]).await.ok()?;
+    channel.request_shell(false).await.ok()?;
+    let mut shell = Shell { channel, seen: Vec::new(), host: Vec::new() };
+    shell.greet().await?;
+    shell.say(&["enable", "terminal length 0", "terminal width 32767"]).await?;
+    shell.say(&["show configuration sessions detail | json"]).await?;
+    shell.say(&["show running-config section username"]).await?;
+    let mut change = vec!["configure session bare".to_owned()];
+    change.extend(users.iter().map(|user| format!("username {user} secret sha512 {hash}")));
+    shell.say(&change.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    shell.say(&["commit timer 00:05:00"]).await?;
+    shell.say(&["show running-config section username"]).await?;
     let fresh = log_in(port, NEW).await?;
     fresh.disconnect(russh::Disconnect::ByApplication, "", "").await.ok()?;
-    say(&mut shell, "configure session bare commit").await?;
-    say(&mut shell, "write memory").await?;
-    say(&mut shell, "show running-config section username").await?;
-    say(&mut shell, "show startup-config | include ^username").await?;
+    shell.say(&["configure session bare commit"]).await?;
+    shell.say(&["write memory"]).await?;
+    shell.say(&["show running-config section username"]).await?;
+    shell.say(&["show startup-config | include ^username"]).await?;
     session.disconnect(russh::Disconnect::ByApplication, "", "").await.ok()
 }
 
-async fn say(shell: &mut Channel<client::Msg>, line: &str) -> Option<()> {
-    shell.data_bytes(format!("{line}\r").into_bytes()).await.ok()?;
-    prompt(shell).await
+/// A command line, and what it has said.
+struct Shell {
+    channel: Channel<client::Msg>,
+    seen: Vec<u8>,
+    host: Vec<u8>,
 }
 
-/// Reads until the last line ends in a prompt.
-async fn prompt(shell: &mut Channel<client::Msg>) -> Option<()> {
-    let mut seen = Vec::new();
-    loop {
-        match shell.wait().await? {
-            ChannelMsg::Data { data } => {
-                seen.extend_from_slice(&data);
-                let text = String::from_utf8_lossy(&seen);
-                let last = text.rsplit(['\r', '\n']).next().unwrap_or("").trim_end();
-                if last.ends_with('#') || last.ends_with('>') {
-                    return Some(());
-                }
+impl Shell {
+    /// Reads the first prompt, which tells what the device calls itself.
+    async fn greet(&mut self) -> Option<()> {
+        let prompted = |seen: &[u8]| matches!(seen.trim_ascii_end().last(), Some(b'>' | b'#'));
+        while !prompted(&self.seen) {
+            self.hear().await?;
+        }
+        let start = self.seen.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.host = self.seen[start..].strip_suffix(b" ").unwrap_or(&self.seen[start..]).to_vec();
+        self.host.pop();
+        self.host.insert(0, b'\n');
+        Some(())
+    }
+
+    /// Sends lines at once and reads until each has been answered by a prompt.
+    async fn say(&mut self, lines: &[&str]) -> Option<()> {
+        self.seen.clear();
+        let text = lines.iter().flat_map(|line| [*line, "\r"]).collect::<String>();
+        self.channel.data_bytes(text.into_bytes()).await.ok()?;
+        let (mut prompts, mut looked) = (0, 0);
+        loop {
+            self.hear().await?;
+            while let Some(at) = find(&self.seen[looked..], &self.host) {
+                looked += at + self.host.len();
+                prompts += 1;
             }
-            ChannelMsg::Eof | ChannelMsg::Close => return None,
-            _ => {}
+            if prompts >= lines.len() && self.seen.trim_ascii_end().ends_with(b"#") {
+                return Some(());
+            }
         }
     }
+
+    async fn hear(&mut self) -> Option<()> {
+        loop {
+            match self.channel.wait().await? {
+                ChannelMsg::Data { data } => {
+                    self.seen.extend_from_slice(&data);
+                    return Some(());
+                }
+                ChannelMsg::Eof | ChannelMsg::Close => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -1,79 +1,66 @@
-//! What a rotation costs: `cargo bench -p keyturn-tests --bench rotation`.
+//! What a rotation costs: `cargo bench -p keyturn-tests --bench rotation`, after
+//! `cargo build --release -p fixtures`.
 //!
-//! Simulated devices run in a process of their own (`keyturn-lab`), so that the CPU time measured
-//! here is the controller's and the agent's alone. The base of the ratio is a bare russh client
-//! that holds the same dialogue with the same devices and knows nothing of journals, vaults or
-//! evidence. These machines are shared: read the ratios, not the seconds.
+//! Simulated devices run in a process of their own (`keyturn-lab`), and so does each measurement,
+//! on another processor than the devices: the CPU time and the memory are the controller's and the
+//! agent's alone. The base of the ratio is a bare russh client that holds the same dialogue with
+//! the same switches and knows nothing of journals, vaults or evidence. Each figure is the median
+//! of the runs. These machines are shared: read the ratios, not the seconds.
 //!
 //! ```text
 //! KEYTURN_BENCH_DEVICES=24,200,1000   fabrics to measure (default 24,200,1000)
 //! KEYTURN_BENCH_SLOW=1000             devices that need 1.5 s to commit and 1 s to save; 0: none
+//! KEYTURN_BENCH_RUNS=3                runs of which the median is printed
 //! ```
 
 mod bare;
+mod case;
 mod lab;
 mod product;
 
-use lab::Lab;
-
-/// What one run has cost.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// CPU time of this process, user and system, in milliseconds for each device.
-    pub(crate) cpu_ms: f64,
-    /// Seconds on the wall.
-    pub(crate) wall_s: f64,
-    /// Devices that were changed and proven.
-    pub(crate) done: usize,
-}
+use case::{Case, Cost, Who};
 
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    if let Some(case) = Case::of_this_process() {
+        println!("{}", case.measure());
+        return;
+    }
+    let number = |name: &str, usual: usize| {
+        std::env::var(name).ok().map_or(usual, |text| text.parse().expect("a number"))
+    };
+    let runs = number("KEYTURN_BENCH_RUNS", 3).max(1);
     let wanted = std::env::var("KEYTURN_BENCH_DEVICES").unwrap_or("24,200,1000".to_owned());
-    let slow = std::env::var("KEYTURN_BENCH_SLOW").unwrap_or("1000".to_owned());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    println!("devices  who        CPU ms/device  wall s  done   peak RSS MiB");
-    for devices in wanted.split(',').filter_map(|text| text.trim().parse::<usize>().ok()) {
-        let bare = runtime.block_on(async { bare::run(&Lab::up(devices, "0ms", "0ms")).await });
-        line(devices, "bare", &bare);
-        let ours = runtime.block_on(async { product::run(&Lab::up(devices, "0ms", "0ms")).await });
-        line(devices, "keyturn", &ours);
-        println!("{devices:>7}  ratio      {:>13.2}", ours.cpu_ms / bare.cpu_ms);
+    println!("devices  who           CPU ms/device  switches s  wall s   done  peak RSS MiB");
+    for devices in wanted.split(',').map(|text| text.trim().parse().expect("a number")) {
+        let bare = median(runs, &Case { who: Who::Bare, devices, slow: false });
+        let ours = median(runs, &Case { who: Who::Keyturn, devices, slow: false });
+        let ratio = ours.cpu_ms / bare.cpu_ms;
+        println!("{devices:>7}  ratio         {ratio:>13.2}");
     }
-    let slow: usize = slow.trim().parse().unwrap_or(0);
-    if slow > 1 {
-        let cost = runtime.block_on(async { product::run(&Lab::up(slow, "1500ms", "1s")).await });
-        line(slow, "2.5 s each", &cost);
+    let slow = number("KEYTURN_BENCH_SLOW", 1000);
+    if slow > 0 {
+        median(runs, &Case { who: Who::Bare, devices: slow, slow: true });
+        median(runs, &Case { who: Who::Keyturn, devices: slow, slow: true });
     }
 }
 
-fn line(devices: usize, who: &str, cost: &Cost) {
+/// Measures a case some times, and prints and returns the run in the middle by its CPU time.
+fn median(runs: usize, case: &Case) -> Cost {
+    let mut costs: Vec<Cost> = (0..runs).map(|_| case.run()).collect();
+    costs.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
+    let cost = costs.swap_remove(runs / 2);
+    let who = match (case.who, case.slow) {
+        (Who::Bare, false) => "bare",
+        (Who::Bare, true) => "bare 2.5s",
+        (Who::Keyturn, false) => "keyturn",
+        (Who::Keyturn, true) => "keyturn 2.5s",
+    };
     println!(
-        "{devices:>7}  {who:<10} {:>13.2} {:>7.1} {:>5} {:>14.0}",
-        cost.cpu_ms,
-        cost.wall_s,
-        cost.done,
-        resident_max_mib()
+        "{:>7}  {who:<12}  {:>13.2}  {:>10.1}  {:>6.1}  {:>5}  {:>12.0}",
+        case.devices, cost.cpu_ms, cost.switches_s, cost.wall_s, cost.done, cost.resident_max_mib
     );
-}
-
-/// The most memory that this process has ever had resident, in MiB.
-fn resident_max_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or("");
-    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
-}
-
-/// CPU time of this process so far, in milliseconds: user and system, threads that have ended too.
-pub(crate) fn cpu_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or("");
-    // Fields 14 and 15 of the line, in clock ticks of 10 ms; 12 and 13 behind the command's name.
-    let ticks: f64 =
-        fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-    ticks * 10.0
+    cost
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent::driver::Kit;
 use agent::hash::Hashes;
@@ -22,48 +22,50 @@ use protocol::id::{Epoch, FabricId, OperationId};
 use protocol::job::Verification;
 use protocol::seal::Opener;
 
+use crate::case::{self, Cost};
 use crate::lab::Lab;
-use crate::{Cost, cpu_ms};
 
 /// Adopts the lab's devices, rotates them, and measures the rotation.
 pub(crate) async fn run(lab: &Lab) -> Cost {
     let data = tempfile::tempdir().expect("a data directory");
     let service = service(data.path()).await;
-    let inventory = Inventory::load(&lab.path().join("fabric.toml"), None).expect("the inventory");
+    let inventory = Inventory::load(&lab.path().join("fabric.toml"), None);
+    let mut inventory = inventory.expect("the inventory");
+    // The policy permits all at once.
+    inventory.devices.iter_mut().for_each(|device| device.redundancy_group = None);
     let passwords = CurrentPasswords::load(&lab.path().join("passwords.toml"), &inventory, None)
         .expect("the passwords");
     let fabric = inventory.fabric.id.clone();
+    let switches = inventory.devices.len() - 1;
     let applied = service.apply(inventory, passwords).await.expect("the devices are adopted");
-    wait(&service, &fabric, applied.operation.expect("a verification")).await;
-    let (cpu, wall) = (cpu_ms(), Instant::now());
+    wait(&service, &fabric, applied.operation.expect("a verification"), usize::MAX).await;
+    let mut measure = case::begin();
     let id = service.submit(&fabric, Request::Rotate, None).await.expect("a rotation");
-    let done = wait(&service, &fabric, id).await;
-    let wall_s = wall.elapsed().as_secs_f64();
-    Cost { cpu_ms: (cpu_ms() - cpu) / done.max(1) as f64, wall_s, done }
+    wait(&service, &fabric, id, switches).await;
+    measure.switches_done();
+    measure.end(wait(&service, &fabric, id, usize::MAX).await)
 }
 
-async fn wait(service: &Service, fabric: &FabricId, id: OperationId) -> usize {
+/// Waits until an operation has ended or so many devices have succeeded; returns how many have.
+async fn wait(service: &Service, fabric: &FabricId, id: OperationId, enough: usize) -> usize {
     let mut changes = service.changes(fabric).expect("the fabric");
     loop {
-        let running = service
-            .read(fabric, |fabric| {
-                let operation = fabric.operation(id).expect("the operation");
-                let running = operation.state == OperationState::Running;
-                let failures: Vec<String> = operation
-                    .failures()
-                    .map(|(device, code, message)| format!("{device}: {code}: {message}"))
-                    .collect();
-                (running, operation.succeeded(), failures)
-            })
-            .expect("the fabric");
-        if let (false, succeeded, failures) = running {
-            for failure in failures.iter().take(3) {
-                println!("         {failure}");
+        changes.mark_unchanged();
+        let look = |fabric: &controller::model::Fabric| {
+            let operation = fabric.operation(id).expect("the operation");
+            let ended = operation.state != OperationState::Running;
+            for (device, code, message) in operation.failures().take(if ended { 3 } else { 0 }) {
+                eprintln!("{device}: {code}: {message}");
             }
+            (ended, operation.succeeded())
+        };
+        let (ended, succeeded) = service.read(fabric, look).expect("the fabric");
+        if ended || succeeded >= enough {
             return succeeded;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        changes.mark_unchanged();
+        // Looking has a cost of its own: only after a change, and twenty times in a second at most.
+        changes.changed().await.expect("the fabric stays");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
