@@ -95,8 +95,8 @@ fn rows_are_read_as_devices_write_them() {
         [
             "admin| role network-admin|$6$z$h",
             "vagrant| privilege 15 role network-admin|$1$l$w",
-            "arista| privilege 15 role network-admin shell /bin/bash|$6$a$b",
             "open| privilege 1|nopassword",
+            "arista| privilege 15 role network-admin shell /bin/bash|$6$a$b",
         ]
     );
     let before_4_32 = "{\n \"sessions\": {\n  \"kt-1\": {\n   \"state\": \"pendingCommitTimer\",\n   \

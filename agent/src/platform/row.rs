@@ -57,7 +57,7 @@ pub fn rows(patterns: &[Pattern], reply: &str) -> Vec<Row> {
                 index: group("index"),
                 user: group("user"),
                 hash: group("hash"),
-                attributes: group("attributes"),
+                attributes: group("attributes").map(|text| spaced(&text)),
                 session: group("session"),
                 armed: group("armed").is_some(),
                 own: group("own").is_some(),
@@ -76,6 +76,11 @@ pub fn rows(patterns: &[Pattern], reply: &str) -> Vec<Row> {
         }
     }
     found
+}
+
+/// Puts one space before each word.
+fn spaced(words: &str) -> String {
+    words.split_ascii_whitespace().flat_map(|word| [" ", word]).collect()
 }
 
 impl Row {

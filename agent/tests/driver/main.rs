@@ -212,6 +212,36 @@ async fn settling_finds_out_what_is_held_and_saves_it() {
     assert!(observations.iter().all(|seen| (seen.running, seen.startup) == both(2)));
 }
 
+/// The commit was cut off, so that its timer still runs when the device is settled.
+#[tokio::test(start_paused = true)]
+async fn settling_confirms_an_armed_change_of_ours_only_where_every_account_is_proven() {
+    for (foreign, expect, told) in [(false, (2, 2), "commit"), (true, (1, 1), "abort")] {
+        let mut bench = Bench::new(Fault::CutsAtCommit).await;
+        let job = bench.job(APPLY);
+        assert!(reason(&bench.run(job).await.1).0, "the commit is unsure");
+        {
+            let mut switch = bench.world.switch.lock().unwrap();
+            switch.fault = Fault::None;
+            switch.said.clear();
+            if foreign {
+                switch.running.insert("TelcoRW".to_owned(), "$6$someone$else".to_owned());
+            }
+        }
+        let probes = [("admin", 2), ("admin", 1)];
+        let mut job = bench.job(Order { work: Work::Settle, probes: &probes, ..APPLY });
+        for account in &mut job.accounts {
+            account.candidates = vec![PasswordSet(2), PasswordSet(1)];
+        }
+        let (_reports, finish) = bench.run(job).await;
+        assert_eq!(finish, Finish::Done, "foreign: {foreign}");
+        assert_eq!(bench.truth("admin").await, expect, "foreign: {foreign}");
+        let ends =
+            bench.said().into_iter().filter(|line| line.starts_with("configure session kt-"));
+        let ends: Vec<String> = ends.collect();
+        assert!(ends.len() == 1 && ends[0].ends_with(told), "foreign: {foreign}: {ends:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_is_carried_out_at_most_once() {
     let mut bench = Bench::new(Fault::None).await;
