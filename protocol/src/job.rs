@@ -14,8 +14,8 @@
 //! configuration back; log out.
 //!
 //! [`Work::Settle`]: find out what the device holds now, changing no password. Log in with the
-//! first of [`Job::probes`] that works, abort a transaction or rollback timer of our own that is
-//! still pending, compare the running and the startup hash of every account with all candidates,
+//! first of [`Job::probes`] that works; abort a transaction of our own that is still pending, but
+//! confirm one whose timer runs where that login has just proven its passwords; compare the running and the startup hash of every account with all candidates,
 //! save where the running configuration is known and the startup configuration differs (if
 //! [`Rules::save`] says so), read the startup configuration back.
 

@@ -12,10 +12,6 @@ const DOORS: &[(&str, &str)] = &[
     ("agent/src/transport/ssh/authentication.rs", "logs in over SSH"),
     ("controller/src/edge/native/reveal.rs", "the one answer that reveals: `keyturn secret show`"),
     ("controller/src/vault/embedded.rs", "encrypts what is put"),
-    (
-        "protocol/src/credential/step.rs",
-        "no door: the transition `Expose` has a method of that name",
-    ),
     ("protocol/src/seal.rs", "seals the passwords of a job to its agent"),
 ];
 

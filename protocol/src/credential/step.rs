@@ -13,7 +13,7 @@ pub(super) fn step(state: &Credential, event: Event) -> Result<Transition, Meani
         Event::Begin { set, retries } => next.begin(set, retries),
         Event::Adopt { set } => next.adopt(set),
         Event::Cancel => next.cancel(),
-        Event::Expose => next.expose(),
+        Event::Expose => next.mark_exposed(),
         Event::Send => next.send(),
         Event::Applied => next.applied(),
         Event::NotSent(reason) => next.not_sent(reason),
@@ -154,7 +154,7 @@ impl Draft {
     }
 
     /// Row 3: from here on the version is a candidate until it is disproved.
-    fn expose(mut self) -> Option<Transition> {
+    fn mark_exposed(mut self) -> Option<Transition> {
         if self.next.phase != Phase::Staged {
             return None;
         }
