@@ -14,6 +14,8 @@ pub enum Exit {
     Usage,
     /// There is no such thing.
     NotFound,
+    /// Whoever read standard output has gone, as `head` does: not an error, and nothing is said.
+    Unread,
 }
 
 impl Exit {
@@ -24,6 +26,8 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
+            // As a process that SIGPIPE has ended.
+            Self::Unread => 141,
         }
     }
 }
@@ -98,6 +102,9 @@ impl Failure {
 
     /// Writes the failure for people.
     pub fn write(&self, to: &mut dyn Write) {
+        if self.exit == Exit::Unread {
+            return;
+        }
         let mut text = format!("error: failed to {}\n", self.message);
         for detail in &self.details {
             text.push_str(&format!("  {detail}\n"));

@@ -64,10 +64,12 @@ impl Terminal {
     /// Writes a line to standard output.
     ///
     /// # Errors
-    /// Returns [`Failure`] where it is closed.
+    /// Returns [`Failure`] where it cannot be written, [`Exit::Unread`] where it is closed.
     pub fn line(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(|source| {
-            Failure::new(Exit::Failed, format!("write to standard output: {source}"))
+            let closed = source.kind() == io::ErrorKind::BrokenPipe;
+            let exit = if closed { Exit::Unread } else { Exit::Failed };
+            Failure::new(exit, format!("write to standard output: {source}"))
         })
     }
 

@@ -63,6 +63,7 @@ pub(super) fn no_set(error: &SetError) -> Outcome {
         SetError::Vault { source } => ("VaultUnavailable", source.to_string()),
         SetError::Policy { source } => ("PasswordPolicyUnsatisfiable", source.to_string()),
         SetError::Generate { source } => ("GeneratorFailed", source.to_string()),
+        SetError::Platform { .. } => ("PlatformUnknown", error.to_string()),
         SetError::Name { source } => ("SecretNamesCollide", source.to_string()),
     };
     let message = format!("No new passwords were made, no device was changed: failed to {cause}.");

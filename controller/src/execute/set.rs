@@ -9,7 +9,7 @@ use protocol::password::Password;
 use protocol::status::DeviceRole;
 
 use crate::generate::{self, GenerateError};
-use crate::model::{Event, Fabric, Operation, Origin};
+use crate::model::{Device, Event, Fabric, Operation, Origin};
 use crate::naming::{self, NameCollision, SecretName};
 use crate::template::{PlatformLimits, PolicyError, Scope, SecretsTemplate};
 use crate::vault::{Tag, Vault, VaultError};
@@ -37,6 +37,14 @@ pub enum SetError {
         /// Why.
         #[source]
         source: GenerateError,
+    },
+    /// No agent drives a device's platform, so that nobody knows which passwords it takes.
+    #[error("make a password for `{device}`: no agent has the platform `{platform}`")]
+    Platform {
+        /// The device.
+        device: ResourceName,
+        /// Its platform.
+        platform: String,
     },
     /// Two secrets would have one name in the vault.
     #[error("name the secrets")]
@@ -99,7 +107,7 @@ impl TemplateSets {
                 continue;
             }
             let rules = profile
-                .rules(self.limits(fabric, &holders))
+                .rules(self.limits(fabric, &holders)?)
                 .map_err(|source| SetError::Policy { source })?;
             let owners: Vec<Option<&ResourceName>> = match profile.scope {
                 Scope::Fabric => vec![None],
@@ -124,13 +132,17 @@ impl TemplateSets {
         &'a self,
         fabric: &'a Fabric,
         holders: &[&ResourceName],
-    ) -> Vec<(DeviceRole, &'a PlatformLimits)> {
-        let limits = |name: &&ResourceName| {
-            let device = fabric.devices.get(*name)?;
-            let of = |limits: &&PlatformLimits| limits.platform == device.spec.platform;
-            Some((device.spec.role, self.platforms.iter().find(of)?))
-        };
-        holders.iter().filter_map(limits).collect()
+    ) -> Result<Vec<(DeviceRole, &'a PlatformLimits)>, SetError> {
+        let devices = holders.iter().filter_map(|name| fabric.devices.get(*name));
+        let limits = devices.map(|Device { spec, .. }| {
+            let known = self.platforms.iter().find(|limits| limits.platform == spec.platform);
+            let limits = known.ok_or_else(|| SetError::Platform {
+                device: spec.name.clone(),
+                platform: spec.platform.clone(),
+            });
+            Ok((spec.role, limits?))
+        });
+        limits.collect()
     }
 }
 
