@@ -38,5 +38,6 @@ pub fn routes(service: &Arc<Service>, token: AdminToken, names: KnownNames) -> R
         .merge(native::routes(Arc::clone(service), names))
         .merge(arm::routes(Arc::clone(service)))
         .layer(from_fn_with_state(token, auth::require))
+        .merge(arm::open_routes())
         .layer(from_fn(request_id::stamp))
 }

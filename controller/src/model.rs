@@ -51,10 +51,20 @@ pub struct Fabric {
     pub epoch: Epoch,
     /// Whether an administrator has locked the fabric.
     pub administrative_lock: bool,
+    /// Whether an administrator has locked the fabric's configuration. It keeps no password from
+    /// being rotated; whoever changes configurations asks for it.
+    #[serde(default)]
+    pub configuration_lock: bool,
     /// Whether a commit of the fabric's configuration is in progress.
     pub commit_in_progress: bool,
     /// How far an upgrade of the fabric is.
     pub upgrade: Upgrade,
+    /// The version that an upgrade has brought the fabric to, if one was ever completed.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The version that an upgrade is under way to, or has failed to reach.
+    #[serde(default)]
+    pub upgrade_version: Option<String>,
     /// How far the fabric itself has got.
     pub provisioning_state: ProvisioningState,
     /// How far the fabric's configuration has got, as long as no commit is in progress.
@@ -65,6 +75,16 @@ pub struct Fabric {
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
     pub modified: Timestamp,
+}
+
+/// What a lock keeps from being changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lock {
+    /// Everything, passwords too.
+    #[default]
+    Administrative,
+    /// The configuration.
+    Configuration,
 }
 
 /// How far an upgrade is.
@@ -175,8 +195,11 @@ impl Fabric {
             sets: BTreeMap::new(),
             epoch: Epoch::default(),
             administrative_lock: false,
+            configuration_lock: false,
             commit_in_progress: false,
             upgrade: Upgrade::None,
+            version: None,
+            upgrade_version: None,
             provisioning_state: ProvisioningState::Succeeded,
             configuration_state: ConfigurationState::Provisioned,
             operations: Vec::new(),

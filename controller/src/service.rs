@@ -12,7 +12,9 @@ use tokio::sync::{Mutex, watch};
 use crate::agents::Agent;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
-use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp, Upgrade};
+use crate::model::{
+    Event, Fabric, Lock, Operation, OperationKind, OperationState, Timestamp, Upgrade,
+};
 use crate::plan::{self, Plan, Policy, Request};
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
@@ -61,6 +63,33 @@ pub enum StateAction {
     Disable,
     /// Replace it.
     Rma,
+}
+
+/// What has become of a commit of a fabric's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitAction {
+    /// It has begun.
+    Begin,
+    /// It has ended, and the configuration is on the devices.
+    Complete,
+    /// It has ended, and nothing was changed.
+    RollBack,
+    /// It has begun and ended.
+    AtOnce,
+}
+
+/// What has become of an upgrade of a fabric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpgradeAction {
+    /// It has begun.
+    Start {
+        /// The version that it leads to.
+        version: String,
+    },
+    /// It has ended as it should.
+    Complete,
+    /// It has failed.
+    Fail,
 }
 
 /// Everything that can be asked of Keyturn.
@@ -248,41 +277,60 @@ impl Service {
     ///
     /// # Errors
     /// Returns [`ServiceError::NotFound`], or that the journal cannot be written.
-    pub async fn set_lock(&self, fabric: &FabricId, locked: bool) -> Result<(), ServiceError> {
-        self.record(fabric, None, Event::LockSet { locked }).await
+    pub async fn set_lock(
+        &self,
+        fabric: &FabricId,
+        lock: Lock,
+        locked: bool,
+    ) -> Result<(), ServiceError> {
+        self.record(fabric, None, vec![Event::LockSet { lock, locked }]).await
     }
 
-    /// Notes that a commit of the fabric's configuration has begun or ended.
+    /// Notes what becomes of a commit of the fabric's configuration, which others carry out: no
+    /// password is changed while it is in progress.
     ///
     /// # Errors
-    /// Returns [`ServiceError::Refused`] where a commit may not begin now.
+    /// Returns [`ServiceError::Refused`] where a commit may not begin now, or none is in progress.
     pub async fn set_commit(
         &self,
         fabric: &FabricId,
-        in_progress: bool,
+        commit: CommitAction,
     ) -> Result<(), ServiceError> {
-        let request = in_progress.then_some(Request::Commit);
-        self.record(fabric, request, Event::CommitSet { in_progress }).await
+        let begun = Event::CommitSet { in_progress: true, committed: false };
+        let ended = |committed| Event::CommitSet { in_progress: false, committed };
+        let (request, events) = match commit {
+            CommitAction::Begin => (Request::Commit, vec![begun]),
+            CommitAction::Complete => (Request::EndCommit, vec![ended(true)]),
+            CommitAction::RollBack => (Request::EndCommit, vec![ended(false)]),
+            CommitAction::AtOnce => (Request::Commit, vec![begun, ended(true)]),
+        };
+        self.record(fabric, Some(request), events).await
     }
 
-    /// Notes how far an upgrade of the fabric is.
+    /// Notes what becomes of an upgrade of the fabric, which others carry out: no password is
+    /// changed while it is in progress, and none is rotated after it has failed.
     ///
     /// # Errors
-    /// Returns [`ServiceError::Refused`] where an upgrade may not begin now.
+    /// Returns [`ServiceError::Refused`] where an upgrade may not begin now, or none is in progress.
     pub async fn set_upgrade(
         &self,
         fabric: &FabricId,
-        upgrade: Upgrade,
+        upgrade: UpgradeAction,
     ) -> Result<(), ServiceError> {
-        let request = (upgrade == Upgrade::Running).then_some(Request::Upgrade);
-        self.record(fabric, request, Event::UpgradeSet { upgrade }).await
+        let (request, upgrade, version) = match upgrade {
+            UpgradeAction::Start { version } => (Request::Upgrade, Upgrade::Running, Some(version)),
+            UpgradeAction::Complete => (Request::EndUpgrade, Upgrade::None, None),
+            UpgradeAction::Fail => (Request::EndUpgrade, Upgrade::Failed, None),
+        };
+        let event = Event::UpgradeSet { upgrade, version };
+        self.record(fabric, Some(request), vec![event]).await
     }
 
     async fn record(
         &self,
         fabric: &FabricId,
         request: Option<Request>,
-        event: Event,
+        events: Vec<Event>,
     ) -> Result<(), ServiceError> {
         let keeper = self.keeper(fabric)?;
         let policy = self.parts.policy;
@@ -291,7 +339,7 @@ impl Service {
                 plan::guard::admit(fabric, &policy, request)
                     .map_err(|refusal| ServiceError::Refused { refusal })?;
             }
-            Ok((vec![Entry::Durable(event)], ()))
+            Ok((events.into_iter().map(Entry::Durable).collect(), ()))
         };
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }

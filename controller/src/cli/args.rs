@@ -135,6 +135,10 @@ pub enum FabricCommand {
     ResyncPassword(OnFabric),
     /// Lock or unlock a fabric
     LockFabric(LockFabric),
+    /// Say what became of a commit of the fabric's configuration; nothing is rotated meanwhile
+    CommitConfiguration(CommitConfiguration),
+    /// Say what became of an upgrade of the fabric; nothing is rotated meanwhile
+    Upgrade(UpgradeFabric),
 }
 
 /// `keyturn device`
@@ -307,9 +311,65 @@ pub enum LockAction {
 /// What to lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LockType {
-    /// The whole fabric.
+    /// The whole fabric: nothing is rotated or resynced.
     #[value(name = "Administrative")]
     Administrative,
+    /// The configuration; passwords are rotated all the same.
+    #[value(name = "Configuration")]
+    Configuration,
+}
+
+/// `keyturn fabric commit-configuration`
+#[derive(Debug, Args)]
+pub struct CommitConfiguration {
+    /// Which fabric.
+    #[command(flatten)]
+    pub target: FabricTarget,
+    /// How far the commit is; without it, it has begun and ended
+    #[arg(long, value_enum, ignore_case = true)]
+    pub commit_stage: Option<CommitStage>,
+}
+
+/// How far a commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CommitStage {
+    /// It begins.
+    #[value(name = "Start")]
+    Start,
+    /// It has ended, and the configuration is on the devices.
+    #[value(name = "Continue")]
+    Continue,
+    /// It has ended, and nothing was changed.
+    #[value(name = "Rollback")]
+    Rollback,
+}
+
+/// `keyturn fabric upgrade`
+#[derive(Debug, Args)]
+pub struct UpgradeFabric {
+    /// Which fabric.
+    #[command(flatten)]
+    pub target: FabricTarget,
+    /// How far the upgrade is
+    #[arg(long, value_enum, ignore_case = true)]
+    pub action: UpgradeAction,
+    /// The version that it leads to
+    #[arg(long, required_if_eq("action", "Start"))]
+    pub version: Option<String>,
+}
+
+/// How far an upgrade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UpgradeAction {
+    /// It begins.
+    #[value(name = "Start")]
+    Start,
+    /// It has ended as it should.
+    #[value(name = "Complete")]
+    Complete,
+    /// It has failed.
+    #[value(name = "Fail")]
+    Fail,
 }
 
 /// `keyturn device update-admin-state`
@@ -381,6 +441,41 @@ impl LockAction {
         match self {
             Self::Lock => "Lock",
             Self::Unlock => "Unlock",
+        }
+    }
+}
+
+impl LockType {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrative => "Administrative",
+            Self::Configuration => "Configuration",
+        }
+    }
+}
+
+impl CommitStage {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::Continue => "Continue",
+            Self::Rollback => "Rollback",
+        }
+    }
+}
+
+impl UpgradeAction {
+    /// Returns the API's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::Complete => "Complete",
+            Self::Fail => "Fail",
         }
     }
 }

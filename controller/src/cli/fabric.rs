@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::apply;
-use super::args::{FabricCommand, InGroup, LockFabric, OnFabric, Plan};
+use super::args::{
+    CommitConfiguration, FabricCommand, InGroup, LockFabric, OnFabric, Plan, UpgradeFabric,
+};
 use super::failure::Failure;
 use super::resource::{list, merge, segment, synchronization, text};
 use super::target::Known;
@@ -31,6 +33,8 @@ pub(super) async fn run(
             act(client, &on, "resyncPasswords", "resync the passwords", terminal).await
         }
         FabricCommand::LockFabric(lock) => set_lock(client, &lock, terminal).await,
+        FabricCommand::CommitConfiguration(commit) => note_commit(client, &commit, terminal).await,
+        FabricCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
     }
 }
 
@@ -185,8 +189,32 @@ async fn set_lock(
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.fabric(&lock.target)?;
     let action = lock.action.as_str();
-    let body = json!({"lockType": "Administrative", "action": action});
+    let body = json!({"lockType": lock.lock_type.as_str(), "action": action});
     let doing = format!("{} fabric `{}`", action.to_lowercase(), segment(&id, "networkFabrics"));
     let path = format!("{id}/lockFabric");
+    begin(client, &path, Some(&body), &doing, false, terminal).await
+}
+
+async fn note_commit(
+    client: &Client,
+    commit: &CommitConfiguration,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let id = Known::ask(client).await?.fabric(&commit.target)?;
+    let body = commit.commit_stage.map(|stage| json!({"commitStage": stage.as_str()}));
+    let doing = format!("note a commit of fabric `{}`", segment(&id, "networkFabrics"));
+    let path = format!("{id}/commitConfiguration");
+    begin(client, &path, body.as_ref(), &doing, false, terminal).await
+}
+
+async fn note_upgrade(
+    client: &Client,
+    upgrade: &UpgradeFabric,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let id = Known::ask(client).await?.fabric(&upgrade.target)?;
+    let body = json!({"action": upgrade.action.as_str(), "version": upgrade.version});
+    let doing = format!("note an upgrade of fabric `{}`", segment(&id, "networkFabrics"));
+    let path = format!("{id}/upgrade");
     begin(client, &path, Some(&body), &doing, false, terminal).await
 }

@@ -5,6 +5,7 @@
 //! the router. Everything is read-only but the actions, and no answer ever carries a password.
 
 mod action;
+mod directory;
 mod list;
 mod operation;
 mod path;
@@ -33,6 +34,11 @@ pub(super) fn routes(service: Arc<Service>) -> Router {
     Router::new().route("/", any(handle_root)).route("/{*path}", any(handle)).with_state(service)
 }
 
+/// Returns the routes that are open to whoever asks.
+pub(super) fn open_routes() -> Router {
+    Router::new().route(directory::ENDPOINTS_PATH, any(directory::endpoints))
+}
+
 async fn handle_root() -> Response {
     path::unknown("/").into_response()
 }
@@ -53,10 +59,14 @@ async fn answer(
     path: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let query = Query::read(request.uri())?;
     let target = path::parse(path)?;
     target.check_method(request.method())?;
+    // Whatever version of the directory a client knows, this is all that there is of it.
+    let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
+    let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
     match target {
+        Target::Directory(directory) => Ok(directory::show(service, directory)),
+        Target::Subscription(id) => directory::show_subscription(service, &id),
         Target::List { kind, scope } => list::list(service, kind, &scope, &query, &request),
         Target::Fabric(id) => show_fabric(service, &id),
         Target::Device(id) => show_device(service, &id),
@@ -89,9 +99,12 @@ impl Target {
     fn check_method(&self, method: &Method) -> Result<(), ApiError> {
         let allowed = match self {
             Self::FabricAction(..) | Self::DeviceAction(..) => Method::POST,
-            Self::List { .. } | Self::Fabric(_) | Self::Device(_) | Self::Operation { .. } => {
-                Method::GET
-            }
+            Self::List { .. }
+            | Self::Fabric(_)
+            | Self::Device(_)
+            | Self::Directory(_)
+            | Self::Subscription(_)
+            | Self::Operation { .. } => Method::GET,
         };
         if *method == allowed {
             return Ok(());

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome};
 use super::{
-    Device, Evidence, Fabric, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
+    Device, Evidence, Fabric, Lock, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp,
+    Upgrade,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::SecretName;
@@ -69,6 +70,9 @@ pub enum Event {
     },
     /// An administrator has locked or unlocked the fabric.
     LockSet {
+        /// What is locked.
+        #[serde(default)]
+        lock: Lock,
         /// Whether it is locked.
         locked: bool,
     },
@@ -76,11 +80,17 @@ pub enum Event {
     CommitSet {
         /// Whether it is in progress.
         in_progress: bool,
+        /// Whether it has ended with the configuration on the devices.
+        #[serde(default)]
+        committed: bool,
     },
     /// An upgrade has begun, ended or failed.
     UpgradeSet {
         /// How far it is.
         upgrade: Upgrade,
+        /// The version that it leads to, where it begins.
+        #[serde(default)]
+        version: Option<String>,
     },
     /// A controller has taken the fabric over.
     EpochRaised {
@@ -156,15 +166,35 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
                 device.administrative_state = *state;
             }
         }
-        Event::LockSet { locked } => fabric.administrative_lock = *locked,
-        Event::CommitSet { in_progress } => fabric.commit_in_progress = *in_progress,
-        Event::UpgradeSet { upgrade } => fabric.upgrade = *upgrade,
+        Event::LockSet { lock: Lock::Administrative, locked } => {
+            fabric.administrative_lock = *locked;
+        }
+        Event::LockSet { lock: Lock::Configuration, locked } => fabric.configuration_lock = *locked,
+        Event::CommitSet { in_progress, committed } => {
+            fabric.commit_in_progress = *in_progress;
+            if *committed {
+                fabric.configuration_state = ConfigurationState::Provisioned;
+            }
+        }
+        Event::UpgradeSet { upgrade, version } => upgraded(fabric, *upgrade, version.as_ref()),
         Event::EpochRaised { epoch } => fabric.epoch = *epoch,
         Event::OperationStarted { operation } => start(fabric, operation),
         Event::DeviceEnded { operation, device, outcome } => {
             device_ended(fabric, *operation, device, outcome);
         }
         Event::OperationEnded { operation, state, at } => end(fabric, *operation, *state, *at),
+    }
+}
+
+fn upgraded(fabric: &mut Fabric, upgrade: Upgrade, version: Option<&String>) {
+    fabric.upgrade = upgrade;
+    match upgrade {
+        Upgrade::Running => fabric.upgrade_version = version.cloned(),
+        Upgrade::Failed => {}
+        Upgrade::None => {
+            let reached = fabric.upgrade_version.take();
+            fabric.version = reached.or(fabric.version.take());
+        }
     }
 }
 

@@ -20,10 +20,14 @@ pub enum Request {
     ResyncDevice(ResourceName),
     /// Verify what these devices hold, changing nothing.
     Verify(BTreeSet<ResourceName>),
-    /// Commit the fabric's configuration.
+    /// Begin to commit the fabric's configuration.
     Commit,
-    /// Upgrade the fabric.
+    /// End the commit that was begun.
+    EndCommit,
+    /// Begin to upgrade the fabric.
     Upgrade,
+    /// End the upgrade that was begun.
+    EndUpgrade,
     /// Take a device out of service.
     Disable(ResourceName),
     /// Replace a device.
@@ -66,13 +70,15 @@ const TABLE: &[Row] = &[
     ("FabricNotProvisioned", brings_passwords, not_provisioned),
     ("FabricEmpty", brings_passwords, empty),
     ("FabricLocked", brings_passwords, locked),
-    ("CommitInProgress", brings_passwords, commit_in_progress),
-    ("UpgradeInProgress", brings_passwords, upgrade_running),
+    ("CommitInProgress", excludes_changes, commit_in_progress),
+    ("UpgradeInProgress", excludes_changes, upgrade_running),
     ("UpgradeFailed", rotates, upgrade_failed),
     ("OperationInProgress", any, operation_running),
     ("DeviceDisabled", resyncs_device, device_disabled),
     ("DeviceInRma", resyncs_device, device_in_rma),
     ("DeferredControl", takes_device_out, device_deferred),
+    ("CommitNotInProgress", ends_commit, no_commit),
+    ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
     ("PasswordSetsDiffer", upgrades, split_key),
     ("PasswordSetsMax", rotates, too_many_sets),
 ];
@@ -108,7 +114,9 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
         Request::ResyncDevice(device) => format!("password resync of device `{device}`"),
         Request::Verify(devices) => format!("verification of {} device(s)", devices.len()),
         Request::Commit => format!("commit of fabric `{name}`"),
+        Request::EndCommit => format!("ending the commit of fabric `{name}`"),
         Request::Upgrade => format!("upgrade of fabric `{name}`"),
+        Request::EndUpgrade => format!("ending the upgrade of fabric `{name}`"),
         Request::Disable(device) => format!("disabling of device `{device}`"),
         Request::Rma(device) => format!("RMA of device `{device}`"),
         Request::Enable(device) => format!("enabling of device `{device}`"),
@@ -129,6 +137,19 @@ fn resyncs_device(request: &Request) -> bool {
 
 fn brings_passwords(request: &Request) -> bool {
     matches!(request, Request::Rotate | Request::Resync | Request::ResyncDevice(_))
+}
+
+/// What must not begin while a commit or an upgrade is under way.
+fn excludes_changes(request: &Request) -> bool {
+    brings_passwords(request) || matches!(request, Request::Commit | Request::Upgrade)
+}
+
+fn ends_commit(request: &Request) -> bool {
+    matches!(request, Request::EndCommit)
+}
+
+fn ends_upgrade(request: &Request) -> bool {
+    matches!(request, Request::EndUpgrade)
 }
 
 fn takes_device_out(request: &Request) -> bool {
@@ -196,6 +217,20 @@ fn upgrade_running(case: &Case<'_>) -> Option<Blocked> {
         return None;
     }
     blocked("an upgrade is running".to_owned(), "wait until the upgrade is complete, then retry")
+}
+
+fn no_commit(case: &Case<'_>) -> Option<Blocked> {
+    if case.fabric.commit_in_progress {
+        return None;
+    }
+    blocked("none is in progress".to_owned(), "begin one first (commit stage Start)")
+}
+
+fn no_upgrade(case: &Case<'_>) -> Option<Blocked> {
+    if case.fabric.upgrade != Upgrade::None {
+        return None;
+    }
+    blocked("none is in progress".to_owned(), "begin one first (upgrade action Start)")
 }
 
 fn upgrade_failed(case: &Case<'_>) -> Option<Blocked> {

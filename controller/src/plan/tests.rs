@@ -204,7 +204,9 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         ("FabricNotProvisioned", unprovisioned, vec![Request::Rotate, Request::Resync]),
         ("FabricLocked", lock, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("CommitInProgress", commit, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
+        ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade]),
         ("UpgradeInProgress", upgrade, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
+        ("UpgradeInProgress", upgrade, vec![Request::Commit, Request::Upgrade]),
         ("UpgradeFailed", failed_upgrade, vec![Request::Rotate]),
         (
             "OperationInProgress",
@@ -235,6 +237,20 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
             assert_eq!(refusal.code, code, "{request:?}: {refusal}");
             assert!(!refusal.hint.is_empty(), "{code} has no hint");
         }
+    }
+}
+
+#[test]
+fn only_what_was_begun_can_be_ended() {
+    let mut fabric = fabric();
+    let refused = |fabric: &Fabric, request| plan(fabric, &POLICY, &request).unwrap_err().code;
+    assert_eq!(refused(&fabric, Request::EndCommit), "CommitNotInProgress");
+    assert_eq!(refused(&fabric, Request::EndUpgrade), "UpgradeNotInProgress");
+    fabric.commit_in_progress = true;
+    assert!(plan(&fabric, &POLICY, &Request::EndCommit).is_ok());
+    for upgrade in [Upgrade::Running, Upgrade::Failed] {
+        fabric.upgrade = upgrade;
+        assert!(plan(&fabric, &POLICY, &Request::EndUpgrade).is_ok());
     }
 }
 

@@ -8,7 +8,7 @@
 
 mod world;
 
-use controller::model::{OperationState, Outcome};
+use controller::model::{Lock, OperationState, Outcome};
 use controller::plan::Request;
 use controller::service::{ServiceError, StateAction};
 use protocol::status::{ConfigurationState, SynchronizationStatus};
@@ -242,14 +242,14 @@ async fn a_failed_device_is_in_deferred_control_until_resynced() {
 async fn a_locked_fabric_refuses_rotation_and_resync() {
     let world = world(&SWITCHES).await;
     world.adopt().await;
-    world.service.set_lock(&world.fabric(), true).await.unwrap();
+    world.service.set_lock(&world.fabric(), Lock::Administrative, true).await.unwrap();
     for request in [Request::Rotate, Request::Resync] {
         let refused = world.service.submit(&world.fabric(), request, None).await.unwrap_err();
         assert!(
             matches!(refused, ServiceError::Refused { refusal } if refusal.code == "FabricLocked")
         );
     }
-    world.service.set_lock(&world.fabric(), false).await.unwrap();
+    world.service.set_lock(&world.fabric(), Lock::Administrative, false).await.unwrap();
     assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
 }
 

@@ -3,20 +3,23 @@
 //! Whatever changes something runs in a task of its own: a caller that hangs up does not leave half
 //! of it done.
 
+mod device;
+mod fabric;
+
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::id::{DeviceId, FabricId, OperationId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::operation::{Origin, accepted};
 use super::path::{DeviceAction, FabricAction};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::{body, request_id};
 use crate::plan;
-use crate::service::{Service, ServiceError, StateAction};
+use crate::service::{Service, ServiceError};
 
 /// Does something to a fabric.
 pub(super) async fn on_fabric(
@@ -28,7 +31,9 @@ pub(super) async fn on_fabric(
     let wanted = match action {
         FabricAction::Rotate => plan::Request::Rotate,
         FabricAction::Resync => plan::Request::Resync,
-        FabricAction::Lock => return lock(service, id, request).await,
+        FabricAction::Lock => return fabric::lock(service, id, request).await,
+        FabricAction::Commit => return fabric::commit(service, id, request).await,
+        FabricAction::Upgrade => return fabric::upgrade(service, id, request).await,
     };
     submit(service, id, wanted, request).await
 }
@@ -46,7 +51,7 @@ pub(super) async fn on_device(
             submit(service, fabric, plan::Request::ResyncDevice(id.name().clone()), request).await
         }
         DeviceAction::UpdateAdministrativeState => {
-            update_administrative_state(service, id, request).await
+            device::update_administrative_state(service, id, request).await
         }
     }
 }
@@ -64,81 +69,6 @@ async fn submit(
     let id =
         to_its_end(async move { submitting.submit(&fabric, wanted, request_id).await }).await?;
     accepted(service, id, &origin)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateAdministrativeState {
-    state: String,
-    #[serde(default)]
-    resource_ids: Option<Vec<String>>,
-}
-
-async fn update_administrative_state(
-    service: &Arc<Service>,
-    id: DeviceId,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let origin = Origin::of(&request)?;
-    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
-    let wanted: UpdateAdministrativeState = body::parse(&bytes)?;
-    let action = state_action(&wanted.state)?;
-    let is_this = |other: &String| other.parse::<DeviceId>().is_ok_and(|other| other == id);
-    if !wanted.resource_ids.unwrap_or_default().iter().all(is_this) {
-        let message = "The property 'resourceIds' names other devices than the one in the path.";
-        return Err(invalid(message).target("resourceIds"));
-    }
-    let device = id.clone();
-    let setting = Arc::clone(service);
-    let operation =
-        to_its_end(async move { setting.set_administrative_state(&device, action).await }).await?;
-    answer_with(service, operation, id.to_string(), &origin)
-}
-
-fn state_action(given: &str) -> Result<StateAction, ApiError> {
-    const KNOWN: [(&str, StateAction); 3] = [
-        ("Enable", StateAction::Enable),
-        ("Disable", StateAction::Disable),
-        ("RMA", StateAction::Rma),
-    ];
-    let found = KNOWN.into_iter().find(|(name, _action)| name.eq_ignore_ascii_case(given));
-    found.map(|(_name, action)| action).ok_or_else(|| {
-        let given: String = given.chars().filter(|c| !c.is_control()).take(40).collect();
-        let message = format!("The value '{given}' of the property 'state' is not supported.");
-        invalid(message).target("state").hint("use one of Enable, Disable, RMA")
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LockFabric {
-    lock_type: String,
-    action: String,
-}
-
-async fn lock(
-    service: &Arc<Service>,
-    id: FabricId,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let origin = Origin::of(&request)?;
-    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
-    let wanted: LockFabric = body::parse(&bytes)?;
-    if !wanted.lock_type.eq_ignore_ascii_case("Administrative") {
-        let message = "The value of the property 'lockType' is not supported.";
-        return Err(invalid(message).target("lockType").hint("use Administrative"));
-    }
-    let locked = match wanted.action.to_ascii_lowercase().as_str() {
-        "lock" => true,
-        "unlock" => false,
-        _ => {
-            let message = "The value of the property 'action' is not supported.";
-            return Err(invalid(message).target("action").hint("use Lock or Unlock"));
-        }
-    };
-    let (fabric, setting) = (id.clone(), Arc::clone(service));
-    to_its_end(async move { setting.set_lock(&fabric, locked).await }).await?;
-    answer_with(service, None, id.to_string(), &origin)
 }
 
 /// A change that is done when it is answered.
@@ -177,4 +107,11 @@ async fn to_its_end<T: Send + 'static>(
 
 fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
+}
+
+/// Says that a value is none of those that a property may have.
+fn unsupported(property: &str, given: &str, known: &[&str]) -> ApiError {
+    let given: String = given.chars().filter(|c| !c.is_control()).take(40).collect();
+    let message = format!("The value '{given}' of the property '{property}' is not supported.");
+    invalid(message).target(property).hint(format!("use one of {}", known.join(", ")))
 }

@@ -80,7 +80,7 @@ fn point_to(response: &mut Response, url: &HeaderValue) {
 
 /// Makes a path absolute, as the caller sees this server.
 pub(super) fn absolute(request: &Request, path: &str) -> Result<String, ApiError> {
-    Ok(format!("https://{}{path}", Origin::of(request)?.0))
+    Ok(format!("{}{path}", Origin::of(request)?.url()))
 }
 
 /// Under which name and port the caller reaches this server.
@@ -94,6 +94,11 @@ impl Origin {
             let message = "The 'Host' header is missing or is no host and port.";
             ApiError::new(StatusCode::BAD_REQUEST, "InvalidHost", message)
         })
+    }
+
+    /// Returns this server's address as the caller knows it.
+    pub(super) fn url(&self) -> String {
+        format!("https://{}", self.0)
     }
 
     fn join(&self, path: &str) -> Result<HeaderValue, ApiError> {

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use protocol::id::{DeviceId, FabricId, IdError, OperationId, PROVIDER, ResourceGroup};
 
 use super::API_VERSION;
+use super::directory::Directory;
 use crate::edge::answer::ApiError;
 
 /// What a request is about.
@@ -24,6 +25,10 @@ pub(super) enum Target {
     FabricAction(FabricId, FabricAction),
     /// Something to be done to a device.
     DeviceAction(DeviceId, DeviceAction),
+    /// What stands above all resources.
+    Directory(Directory),
+    /// One subscription.
+    Subscription(String),
     /// A long-running operation.
     Operation {
         /// The subscription in the path.
@@ -60,6 +65,10 @@ pub(super) enum FabricAction {
     Resync,
     /// `lockFabric`
     Lock,
+    /// `commitConfiguration`
+    Commit,
+    /// `upgrade`
+    Upgrade,
 }
 
 /// The actions on a device.
@@ -75,12 +84,23 @@ const FABRIC_ACTIONS: &[(&str, FabricAction)] = &[
     ("rotatePasswords", FabricAction::Rotate),
     ("resyncPasswords", FabricAction::Resync),
     ("lockFabric", FabricAction::Lock),
+    ("commitConfiguration", FabricAction::Commit),
+    ("upgrade", FabricAction::Upgrade),
 ];
 
 const DEVICE_ACTIONS: &[(&str, DeviceAction)] = &[
     ("resyncPasswords", DeviceAction::Resync),
     ("updateAdministrativeState", DeviceAction::UpdateAdministrativeState),
 ];
+
+/// Returns the names of the actions on a kind of resource.
+pub(super) fn actions(kind: &str) -> Vec<&'static str> {
+    if kind == FabricId::KIND {
+        FABRIC_ACTIONS.iter().map(|(name, _action)| *name).collect()
+    } else {
+        DEVICE_ACTIONS.iter().map(|(name, _action)| *name).collect()
+    }
+}
 
 /// Parses a path, decoded and without its first slash. Compares without case; names keep the case
 /// that they have in the path.
@@ -89,6 +109,15 @@ pub(super) fn parse(path: &str) -> Result<Target, ApiError> {
     let segments: Vec<&str> = path.split('/').collect();
     let is = |given: &str, wanted: &str| given.eq_ignore_ascii_case(wanted);
     match segments.as_slice() {
+        [one] if is(one, "subscriptions") => Ok(Target::Directory(Directory::Subscriptions)),
+        [one] if is(one, "tenants") => Ok(Target::Directory(Directory::Tenants)),
+        [first, subscription] if is(first, "subscriptions") => {
+            Ok(Target::Subscription(subscription_id(subscription)?))
+        }
+        [providers, provider, last] if is(providers, "providers") && is(last, "operations") => {
+            namespace(provider)?;
+            Ok(Target::Directory(Directory::Operations))
+        }
         [first, subscription, groups, group, providers, provider, rest @ ..]
             if is(first, "subscriptions")
                 && is(groups, "resourceGroups")
@@ -238,6 +267,14 @@ mod tests {
             (format!("{B}/networkFabrics/East"), "Fabric(East)"),
             (format!("{B}/networkFabrics/East/rotatePasswords"), "FabricAction(East, Rotate)"),
             (format!("{B}/networkFabrics/East/lockFabric"), "FabricAction(East, Lock)"),
+            (format!("{B}/networkFabrics/East/upgrade"), "FabricAction(East, Upgrade)"),
+            ("subscriptions".to_owned(), "Directory(Subscriptions)"),
+            (S.to_owned(), "Subscription("),
+            ("tenants".to_owned(), "Directory(Tenants)"),
+            (
+                "providers/Microsoft.ManagedNetworkFabric/operations".to_owned(),
+                "Directory(Operations)",
+            ),
             (format!("{B}/networkDevices/ce-01"), "Device(ce-01)"),
             (format!("{B}/networkDevices/ce-01/resyncPasswords"), "DeviceAction(ce-01, Resync)"),
             (format!("{S}/providers/Microsoft.ManagedNetworkFabric/networkDevices"), "List {"),
@@ -254,7 +291,8 @@ mod tests {
     fn paths_that_mean_nothing_are_told_apart() {
         let cases = [
             ("favicon.ico".to_owned(), "ResourceNotFound"),
-            (S.to_owned(), "ResourceNotFound"),
+            ("subscriptions/x".to_owned(), "InvalidSubscriptionId"),
+            ("providers/Microsoft.Compute/operations".to_owned(), "InvalidResourceNamespace"),
             (B.to_owned(), "InvalidResourceType"),
             (format!("{B}/networkRacks"), "InvalidResourceType"),
             (format!("{B}/networkFabrics/East/explode"), "InvalidResourceType"),

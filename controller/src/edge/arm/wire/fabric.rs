@@ -33,6 +33,8 @@ struct SystemData {
 #[serde(rename_all = "camelCase")]
 struct Properties {
     #[serde(skip_serializing_if = "Option::is_none")]
+    fabric_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     terminal_server_configuration: Option<TerminalServerConfiguration>,
     fabric_locks: [FabricLock; 2],
     feature_flags: Vec<FeatureFlag>,
@@ -101,10 +103,11 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
         feature_flag_value: value.clone(),
     });
     Properties {
+        fabric_version: fabric.version.clone(),
         terminal_server_configuration: terminal_server(service, fabric),
         fabric_locks: [
             FabricLock::new("Administrative", fabric.administrative_lock),
-            FabricLock::new("Configuration", false),
+            FabricLock::new("Configuration", fabric.configuration_lock),
         ],
         feature_flags: flags.collect(),
         secret_rotation_summary: SecretRotationSummary {

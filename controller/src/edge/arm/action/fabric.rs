@@ -1,0 +1,123 @@
+//! What can be done to a fabric besides its passwords: locks, commits and upgrades. Keyturn commits
+//! and upgrades nothing; whoever does says so here, and no password is changed meanwhile.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use protocol::id::FabricId;
+use serde::Deserialize;
+
+use super::{answer_with, invalid, to_its_end, unsupported};
+use crate::edge::answer::ApiError;
+use crate::edge::arm::operation::Origin;
+use crate::edge::body;
+use crate::model::Lock;
+use crate::service::{CommitAction, Service, UpgradeAction};
+
+/// The longest version of a fabric that is taken, in characters.
+const VERSION_CHARACTERS_MAX: usize = 64;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LockFabric {
+    lock_type: String,
+    action: String,
+}
+
+/// Locks or unlocks a fabric.
+pub(super) async fn lock(
+    service: &Arc<Service>,
+    id: FabricId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let origin = Origin::of(&request)?;
+    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let wanted: LockFabric = body::parse(&bytes)?;
+    let locks = [("Administrative", Lock::Administrative), ("Configuration", Lock::Configuration)];
+    let lock = one_of("lockType", &wanted.lock_type, locks)?;
+    let locked = one_of("action", &wanted.action, [("Lock", true), ("Unlock", false)])?;
+    let (fabric, setting) = (id.clone(), Arc::clone(service));
+    to_its_end(async move { setting.set_lock(&fabric, lock, locked).await }).await?;
+    answer_with(service, None, id.to_string(), &origin)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitConfiguration {
+    #[serde(default)]
+    commit_stage: Option<String>,
+}
+
+/// Notes a commit: without a body one that has begun and ended, else the stage that it is in.
+pub(super) async fn commit(
+    service: &Arc<Service>,
+    id: FabricId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let origin = Origin::of(&request)?;
+    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let wanted =
+        if bytes.is_empty() { CommitConfiguration::default() } else { body::parse(&bytes)? };
+    let stages = [
+        ("Start", CommitAction::Begin),
+        ("Continue", CommitAction::Complete),
+        ("Rollback", CommitAction::RollBack),
+    ];
+    let commit = match &wanted.commit_stage {
+        Some(stage) => one_of("commitStage", stage, stages)?,
+        None => CommitAction::AtOnce,
+    };
+    let (fabric, setting) = (id.clone(), Arc::clone(service));
+    to_its_end(async move { setting.set_commit(&fabric, commit).await }).await?;
+    answer_with(service, None, id.to_string(), &origin)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UpgradeFabric {
+    action: String,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+/// Notes an upgrade: that it begins, has ended, or (a value of our own) has failed.
+pub(super) async fn upgrade(
+    service: &Arc<Service>,
+    id: FabricId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let origin = Origin::of(&request)?;
+    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let wanted: UpgradeFabric = body::parse(&bytes)?;
+    let upgrade = match (wanted.action.to_ascii_lowercase().as_str(), wanted.version) {
+        ("start", Some(version)) if is_version(&version) => UpgradeAction::Start { version },
+        ("start", _) => {
+            let message = "The property 'version' must say what the fabric is upgraded to.";
+            return Err(invalid(message).target("version").hint(format!(
+                "give 1 to {VERSION_CHARACTERS_MAX} letters, digits, dots, hyphens or underscores"
+            )));
+        }
+        ("complete", _) => UpgradeAction::Complete,
+        ("fail", _) => UpgradeAction::Fail,
+        _ => return Err(unsupported("action", &wanted.action, &["Start", "Complete", "Fail"])),
+    };
+    let (fabric, setting) = (id.clone(), Arc::clone(service));
+    to_its_end(async move { setting.set_upgrade(&fabric, upgrade).await }).await?;
+    answer_with(service, None, id.to_string(), &origin)
+}
+
+fn is_version(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=VERSION_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(allowed)
+}
+
+fn one_of<T, const N: usize>(
+    property: &str,
+    given: &str,
+    known: [(&'static str, T); N],
+) -> Result<T, ApiError> {
+    let names = known.each_ref().map(|(name, _value)| *name);
+    let found = known.into_iter().find(|(name, _value)| name.eq_ignore_ascii_case(given));
+    found.map(|(_name, value)| value).ok_or_else(|| unsupported(property, given, &names))
+}
