@@ -14,6 +14,7 @@ mod resource;
 mod secret;
 mod target;
 mod terminal;
+mod token;
 mod wait;
 
 use std::path::Path;
@@ -43,6 +44,7 @@ pub async fn run(
         ClientCommand::Fabric { command } => fabric::run(&client, command, terminal).await,
         ClientCommand::Device { command } => device::run(&client, command, terminal).await,
         ClientCommand::Secret { command } => secret::run(&client, command, terminal).await,
+        ClientCommand::Token { command } => token::run(&client, command, terminal).await,
         ClientCommand::Operation { command } => operation::run(&client, command, terminal).await,
     }
 }

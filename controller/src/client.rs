@@ -145,6 +145,14 @@ impl Client {
         Ok(Answer { operation, body })
     }
 
+    /// Removes something.
+    ///
+    /// # Errors
+    /// Returns [`ClientError`].
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.http.request(Method::DELETE, self.url(path))).await.map(drop)
+    }
+
     /// Completes a path: ARM's need a version in the query.
     fn url(&self, path: &str) -> String {
         let joint = if path.contains('?') { '&' } else { '?' };

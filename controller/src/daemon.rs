@@ -21,8 +21,8 @@ use std::sync::Arc;
 use axum::Router;
 use protocol::frame::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
-use zeroize::Zeroizing;
 
+use crate::access::Tokens;
 use crate::config::{Config, DATA_DIR_DEFAULT, Flags};
 use crate::service::Service;
 use crate::template::PlatformLimits;
@@ -79,8 +79,8 @@ pub trait World {
 pub struct Served<'a> {
     /// What they ask.
     pub service: &'a Arc<Service>,
-    /// The administrator's token; only its hash should be kept.
-    pub token: &'a Zeroizing<String>,
+    /// Whom they admit.
+    pub tokens: &'a Arc<Tokens>,
     /// The names of the agent's platforms.
     pub platforms: Vec<String>,
     /// The names of the template's user profiles.

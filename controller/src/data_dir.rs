@@ -12,6 +12,9 @@ pub const CA_KEY_FILE: &str = "ca.key";
 /// The administrator's token, mode 0600.
 pub const TOKEN_FILE: &str = "admin.token";
 
+/// The tokens that were made here, as hashes, mode 0600.
+pub const TOKENS_FILE: &str = "tokens.json";
+
 /// Where the daemon serves, while it does: one line, for example `https://127.0.0.1:7443`.
 pub const URL_FILE: &str = "server.url";
 

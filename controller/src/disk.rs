@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Fault;
 
+pub(crate) use self::file::replace_private;
+
 /// The source of an error, whatever library it comes from.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 

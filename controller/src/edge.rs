@@ -9,6 +9,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+use self::auth::Door;
+use crate::access::Tokens;
 use crate::service::Service;
 
 mod answer;
@@ -21,8 +23,6 @@ mod operation_path;
 mod request_id;
 mod rfc3339;
 
-pub use self::auth::AdminToken;
-
 /// The names that inventories and passwords may use, so that an error can say the nearest one.
 #[derive(Clone, Debug, Default)]
 pub struct KnownNames {
@@ -32,12 +32,13 @@ pub struct KnownNames {
     pub profiles: Vec<String>,
 }
 
-/// Returns all routes, open to whoever has the administrator's token.
-pub fn routes(service: &Arc<Service>, token: AdminToken, names: KnownNames) -> Router {
+/// Returns all routes, each open to whoever has a token with the right to it.
+pub fn routes(service: &Arc<Service>, tokens: &Arc<Tokens>, names: KnownNames) -> Router {
+    let door = Door::before(service);
     Router::new()
-        .merge(native::routes(Arc::clone(service), names))
-        .merge(arm::routes(Arc::clone(service)))
-        .layer(from_fn_with_state(token, auth::require))
+        .merge(native::routes(door.clone(), Arc::clone(tokens), names))
+        .merge(arm::routes(door))
+        .layer(from_fn_with_state(Arc::clone(tokens), auth::require))
         .merge(arm::open_routes())
         .layer(from_fn(request_id::stamp))
 }

@@ -3,6 +3,7 @@
 //! `service` is the one door. Behind it `plan` decides (pure), `execute` carries out, `journal`
 //! and `store` remember, `vault` keeps the passwords; before it the edges and the command line.
 
+pub mod access;
 pub mod agents;
 pub mod cli;
 pub mod client;

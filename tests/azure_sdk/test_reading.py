@@ -1,5 +1,8 @@
 """Lists, single reads and errors, as the client sees them."""
 
+import json
+import time
+
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
@@ -103,3 +106,46 @@ def test_the_directory_says_what_there_is(site):
     endpoints = get("/metadata/endpoints?api-version=2022-09-01")
     assert endpoints[0]["resourceManager"] == site.url
     assert requests.get(f"{site.url}/subscriptions", verify=site.ca).status_code == 401
+
+
+def token(site, *arguments):
+    return json.loads(site.keyturn("token", "create", *arguments, "-o", "json"))
+
+
+def test_each_role_may_do_what_it_is_for(site):
+    reader = site.client(token=token(site, "--role", "reader")["token"])
+    assert reader.network_fabrics.get(site.group, site.fabric).name == site.fabric
+    with pytest.raises(HttpResponseError) as caught:
+        reader.network_fabrics.begin_resync_passwords(site.group, site.fabric)
+    assert (caught.value.status_code, caught.value.error.code) == (403, "AuthorizationFailed")
+    assert "networkFabrics/resyncPasswords/action" in caught.value.error.message
+    operator = token(site, "--role", "operator", "--fabric", site.inventory_id, "--name", "ci")
+    result = site.client(token=operator["token"]).network_fabrics.begin_resync_passwords(
+        site.group, site.fabric
+    ).result()
+    assert result.status == "Succeeded"
+    file = site.path / "operator.token"
+    file.write_text(operator["token"])
+    reveal = ["secret", "show", "--device", "ce-01", "--user", "admin", "--token-file", file]
+    said = site.run("keyturn", *reveal, "--data-dir", site.data_dir)
+    assert said.returncode == 1 and "does not have authorization" in said.stderr
+    file.write_text(token(site, "--role", "secret-reader")["token"])
+    assert site.run("keyturn", *reveal, "--data-dir", site.data_dir).returncode == 0
+
+
+def test_a_token_that_was_revoked_or_has_expired_opens_nothing(site):
+    made = token(site, "--role", "reader")
+    site.keyturn("token", "revoke", made["id"])
+    short = token(site, "--role", "reader", "--expires", "1s")
+    time.sleep(1.1)
+    for gone in (made, short):
+        with pytest.raises(ClientAuthenticationError) as caught:
+            site.client(token=gone["token"]).network_fabrics.get(site.group, site.fabric)
+        assert caught.value.error.code == "AuthenticationFailed"
+
+
+def test_a_token_outlives_the_daemon(site):
+    made = token(site, "--role", "reader")
+    site.restart()
+    assert site.client(token=made["token"]).network_fabrics.get(site.group, site.fabric)
+    assert made["id"] in site.keyturn("token", "list")

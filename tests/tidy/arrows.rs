@@ -38,15 +38,16 @@ const CONTROLLER: &str = "
     store: disk error
     template: document error
     vault: disk error naming
-    cli: client data_dir document inventory
+    cli: client data_dir document duration inventory
     generate: error template
     model: inventory naming
+    access: disk model
     journal: error model store
     plan: model
     execute: agents generate inventory journal model naming plan template vault
     service: agents error execute inventory journal model naming plan store template vault
-    daemon: agents config data_dir disk error execute model plan service store template vault
-    edge: error inventory model plan service
+    daemon: access agents config data_dir disk error execute model plan service store template vault
+    edge: access error inventory model plan service
 ";
 
 /// The same for the agent.

@@ -1,9 +1,17 @@
 //! What can be written on the command line.
 
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use self::values::{
+    AdminState, CommitStage, LockAction, LockType, PlanRequest, TokenRole, UpgradeAction,
+};
+use crate::duration;
 
 /// Rotates the operator passwords of a network fabric, and always knows which password opens which
 /// device.
@@ -27,7 +35,7 @@ pub struct Global {
     /// The daemon's certificate authority [default: ca.pem in the data directory]
     #[arg(long, global = true, env = "KEYTURN_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The file of the administrator's token [default: admin.token in the data directory]
+    /// The file of the token [default: admin.token in the data directory]
     #[arg(long, global = true, env = "KEYTURN_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The daemon's data directory [default: /var/lib/keyturn for root, else
@@ -108,6 +116,12 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: SecretCommand,
     },
+    /// Tokens: make, list, revoke
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Operations: list, show, wait
     Operation {
         /// What to do.
@@ -138,7 +152,47 @@ pub enum FabricCommand {
     /// Say what became of a commit of the fabric's configuration; nothing is rotated meanwhile
     CommitConfiguration(CommitConfiguration),
     /// Say what became of an upgrade of the fabric; nothing is rotated meanwhile
+    #[command(disable_version_flag = true)]
     Upgrade(UpgradeFabric),
+}
+
+/// `keyturn token`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, this once
+    Create(TokenCreate),
+    /// List the tokens, without what they are
+    List,
+    /// Revoke a token
+    Revoke(TokenRevoke),
+}
+
+/// `keyturn token create`
+#[derive(Debug, Args)]
+pub struct TokenCreate {
+    /// What its holder may do
+    #[arg(long, value_enum)]
+    pub role: TokenRole,
+    /// What it is called in lists and logs; the role's name if not given
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The ARM id of the only fabric that it is for
+    #[arg(long, value_name = "ID")]
+    pub fabric: Option<String>,
+    /// How long it lives
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = lifetime)]
+    pub expires: Duration,
+}
+
+/// `keyturn token revoke`
+#[derive(Debug, Args)]
+pub struct TokenRevoke {
+    /// The token's id, from `keyturn token list`
+    pub id: String,
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
 }
 
 /// `keyturn device`
@@ -252,15 +306,6 @@ pub struct Plan {
     pub request: PlanRequest,
 }
 
-/// What to plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PlanRequest {
-    /// A rotation.
-    Rotate,
-    /// A resync of the fabric.
-    Resync,
-}
-
 /// Something to do to a fabric.
 #[derive(Debug, Args)]
 pub struct OnFabric {
@@ -297,28 +342,6 @@ pub struct LockFabric {
     pub lock_type: LockType,
 }
 
-/// Lock or unlock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LockAction {
-    /// Nothing may rotate or resync any more.
-    #[value(name = "Lock")]
-    Lock,
-    /// It may again.
-    #[value(name = "Unlock")]
-    Unlock,
-}
-
-/// What to lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LockType {
-    /// The whole fabric: nothing is rotated or resynced.
-    #[value(name = "Administrative")]
-    Administrative,
-    /// The configuration; passwords are rotated all the same.
-    #[value(name = "Configuration")]
-    Configuration,
-}
-
 /// `keyturn fabric commit-configuration`
 #[derive(Debug, Args)]
 pub struct CommitConfiguration {
@@ -328,20 +351,6 @@ pub struct CommitConfiguration {
     /// How far the commit is; without it, it has begun and ended
     #[arg(long, value_enum, ignore_case = true)]
     pub commit_stage: Option<CommitStage>,
-}
-
-/// How far a commit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CommitStage {
-    /// It begins.
-    #[value(name = "Start")]
-    Start,
-    /// It has ended, and the configuration is on the devices.
-    #[value(name = "Continue")]
-    Continue,
-    /// It has ended, and nothing was changed.
-    #[value(name = "Rollback")]
-    Rollback,
 }
 
 /// `keyturn fabric upgrade`
@@ -358,20 +367,6 @@ pub struct UpgradeFabric {
     pub version: Option<String>,
 }
 
-/// How far an upgrade is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UpgradeAction {
-    /// It begins.
-    #[value(name = "Start")]
-    Start,
-    /// It has ended as it should.
-    #[value(name = "Complete")]
-    Complete,
-    /// It has failed.
-    #[value(name = "Fail")]
-    Fail,
-}
-
 /// `keyturn device update-admin-state`
 #[derive(Debug, Args)]
 pub struct UpdateAdminState {
@@ -384,20 +379,6 @@ pub struct UpdateAdminState {
     /// Return without waiting for the verification of a device that comes back
     #[arg(long)]
     pub no_wait: bool,
-}
-
-/// What to do to a device's administrative state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AdminState {
-    /// Put it into service.
-    #[value(name = "Enable")]
-    Enable,
-    /// Take it out of service.
-    #[value(name = "Disable")]
-    Disable,
-    /// Replace it.
-    #[value(name = "RMA")]
-    Rma,
 }
 
 /// `keyturn secret show`
@@ -420,73 +401,4 @@ pub struct OperationTarget {
     /// The operation's name, or its ARM id
     #[arg(value_name = "OPERATION")]
     pub operation: String,
-}
-
-impl AdminState {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enable => "Enable",
-            Self::Disable => "Disable",
-            Self::Rma => "RMA",
-        }
-    }
-}
-
-impl LockAction {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lock => "Lock",
-            Self::Unlock => "Unlock",
-        }
-    }
-}
-
-impl LockType {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrative => "Administrative",
-            Self::Configuration => "Configuration",
-        }
-    }
-}
-
-impl CommitStage {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Continue => "Continue",
-            Self::Rollback => "Rollback",
-        }
-    }
-}
-
-impl UpgradeAction {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Complete => "Complete",
-            Self::Fail => "Fail",
-        }
-    }
-}
-
-impl PlanRequest {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rotate => "rotate",
-            Self::Resync => "resync",
-        }
-    }
 }

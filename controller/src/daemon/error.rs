@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::OtherError;
+use crate::access::TokenError;
 use crate::config::ConfigError;
+use crate::data_dir::TOKENS_FILE;
 use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::service::ServiceError;
@@ -36,6 +38,12 @@ pub enum DaemonError {
         dir: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// The tokens that were made cannot be read.
+    #[error(transparent)]
+    Tokens {
+        /// Why.
+        source: TokenError,
     },
     /// A file cannot be read.
     #[error("read `{}`", file.display())]
@@ -185,6 +193,10 @@ impl DaemonError {
                 file.display()
             )),
             Self::Disk { source } => source.hint(),
+            Self::Tokens { .. } => Some(format!(
+                "bring `{TOKENS_FILE}` back from its backup; without it every token that was made \
+                 has to be made anew"
+            )),
             Self::Token { file } => {
                 Some(format!("remove `{}` to have a new token made", file.display()))
             }

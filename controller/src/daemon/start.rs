@@ -12,6 +12,7 @@ use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::server::Server;
 use super::{Daemon, DaemonError, Hands, Served, World, files};
+use crate::access::Tokens;
 use crate::agents::Agent;
 use crate::config::Config;
 use crate::data_dir;
@@ -31,7 +32,10 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     files::make_directory(&dir)?;
     let lock = DataDirLock::acquire(&dir).map_err(|source| DaemonError::Store { source })?;
     let authority = Authority::open(&dir)?;
-    let token = files::admin_token(&dir)?;
+    let owner = files::admin_token(&dir)?;
+    let tokens = Tokens::open(&dir.join(data_dir::TOKENS_FILE), &owner)
+        .map_err(|source| DaemonError::Tokens { source })?;
+    drop(owner);
     let certificate = ServerCertificate::issue(authority, config.listen.ip())?;
     certificate.check(&dir.join(data_dir::CA_FILE))?;
     let (store, vault) = open_archives(config, &dir).await?;
@@ -41,7 +45,7 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
     let service = open_service(config, hands, template, store, vault).await?;
-    let served = Served { service: &service, token: &token, platforms, profiles };
+    let served = Served { service: &service, tokens: &Arc::new(tokens), platforms, profiles };
     let router = world.routes(served);
     let server = Server::start(listener, router, certificate)
         .map_err(|source| DaemonError::Listen { address: config.listen, source })?;

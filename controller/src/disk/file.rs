@@ -26,6 +26,21 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), DiskError>
     publish(&draft, path)
 }
 
+/// Puts `bytes` in the place of the file `path`, mode 0600. Durable when it returns; a crash on the
+/// way leaves the old file whole.
+///
+/// # Errors
+/// [`DiskError::Full`], [`DiskError::ReadOnly`] or [`DiskError::Io`]; the old file is as it was.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let draft = start_draft(path)?;
+    fs::write(&draft, bytes).map_err(|source| failed(&draft, "write", source))?;
+    File::open(&draft)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| failed(&draft, "flush", source))?;
+    fs::rename(&draft, path).map_err(|source| failed(path, "replace", source))?;
+    flush_folder(path)
+}
+
 /// Makes an empty file of mode 0600 beside `path`, in place of one that an earlier attempt left,
 /// and returns its path.
 pub(crate) fn start_draft(path: &Path) -> Result<PathBuf, DiskError> {
@@ -56,6 +71,11 @@ pub(crate) fn publish(draft: &Path, path: &Path) -> Result<(), DiskError> {
     // A hard link, unlike a rename, never replaces what is there.
     fs::hard_link(draft, path).map_err(|source| failed(path, "make", source))?;
     fs::remove_file(draft).map_err(|source| failed(draft, "remove", source))?;
+    flush_folder(path)
+}
+
+/// Makes a file's name durable.
+fn flush_folder(path: &Path) -> Result<(), DiskError> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -19,19 +19,21 @@ use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use protocol::id::{DeviceId, FabricId};
+use protocol::id::{DeviceId, FabricId, PROVIDER};
 
 use self::path::Target;
 use self::query::Query;
 use super::answer::{ApiError, json};
+use super::auth::{Caller, Door};
+use crate::access::{Right, Scope as AccessScope};
 use crate::service::{Service, ServiceError};
 
 /// The API version that is served.
 pub(super) const API_VERSION: &str = "2025-07-15";
 
 /// Returns the routes. They take every path that no other edge has.
-pub(super) fn routes(service: Arc<Service>) -> Router {
-    Router::new().route("/", any(handle_root)).route("/{*path}", any(handle)).with_state(service)
+pub(super) fn routes(door: Door) -> Router {
+    Router::new().route("/", any(handle_root)).route("/{*path}", any(handle)).with_state(door)
 }
 
 /// Returns the routes that are open to whoever asks.
@@ -43,31 +45,27 @@ async fn handle_root() -> Response {
     path::unknown("/").into_response()
 }
 
-async fn handle(
-    State(service): State<Arc<Service>>,
-    Path(path): Path<String>,
-    request: Request,
-) -> Response {
-    match answer(&service, &path, request).await {
+async fn handle(State(door): State<Door>, Path(path): Path<String>, request: Request) -> Response {
+    match answer(&door, &path, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
 }
 
-async fn answer(
-    service: &Arc<Service>,
-    path: &str,
-    request: Request,
-) -> Result<Response, ApiError> {
+async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, ApiError> {
+    let caller = Caller::of(&request)?;
     let target = path::parse(path)?;
     target.check_method(request.method())?;
+    let service = target.enter(door, &caller)?;
     // Whatever version of the directory a client knows, this is all that there is of it.
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
     let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
     match target {
-        Target::Directory(directory) => Ok(directory::show(service, directory)),
-        Target::Subscription(id) => directory::show_subscription(service, &id),
-        Target::List { kind, scope } => list::list(service, kind, &scope, &query, &request),
+        Target::Directory(directory) => Ok(directory::show(service, &caller, directory)),
+        Target::Subscription(id) => directory::show_subscription(service, &caller, &id),
+        Target::List { kind, scope } => {
+            list::list(service, &caller, kind, &scope, &query, &request)
+        }
         Target::Fabric(id) => show_fabric(service, &id),
         Target::Device(id) => show_device(service, &id),
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
@@ -96,6 +94,42 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
 }
 
 impl Target {
+    /// Lets a caller in who has the right to what the request is about.
+    fn enter<'d>(&self, door: &'d Door, caller: &Caller) -> Result<&'d Arc<Service>, ApiError> {
+        let read = |kind: &str| format!("{PROVIDER}/{kind}/read");
+        let act = |kind: &str, name: &str| format!("{PROVIDER}/{kind}/{name}/action");
+        match self {
+            Self::List { kind, .. } => {
+                door.open(caller, &read(kind.as_str()), Right::Read, AccessScope::Visible)
+            }
+            Self::Directory(_) | Self::Subscription(_) => {
+                door.open(caller, "Microsoft.Resources/read", Right::Read, AccessScope::Visible)
+            }
+            Self::Fabric(id) => {
+                let action = read(FabricId::KIND);
+                door.open(caller, &action, Right::Read, AccessScope::Fabric(id))
+            }
+            Self::Device(id) => {
+                let (action, fabric) = (read(DeviceId::KIND), door.fabric_of(id)?);
+                door.open(caller, &action, Right::Read, AccessScope::Fabric(&fabric))
+            }
+            Self::FabricAction(id, action) => {
+                let action = act(FabricId::KIND, action.as_str());
+                door.open(caller, &action, Right::Operate, AccessScope::Fabric(id))
+            }
+            Self::DeviceAction(id, action) => {
+                let action = act(DeviceId::KIND, action.as_str());
+                let fabric = door.fabric_of(id)?;
+                door.open(caller, &action, Right::Operate, AccessScope::Fabric(&fabric))
+            }
+            Self::Operation { id, .. } => {
+                let fabric = door.fabric_of_operation(*id)?;
+                let action = read("locations/operationStatuses");
+                door.open(caller, &action, Right::Read, AccessScope::Fabric(&fabric))
+            }
+        }
+    }
+
     fn check_method(&self, method: &Method) -> Result<(), ApiError> {
         let allowed = match self {
             Self::FabricAction(..) | Self::DeviceAction(..) => Method::POST,

@@ -1,52 +1,55 @@
-//! Who may ask: whoever has the administrator's token.
+//! Who asks, and whether they may: the caller's token is checked once, before any route, and the
+//! service stands behind a [`Door`] that opens for a right on a scope only.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use axum::extract::{Request, State};
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+use protocol::id::{DeviceId, FabricId, OperationId};
 
 use super::answer::ApiError;
+use crate::access::{Principal, Rejected, Right, Scope, Tokens};
+use crate::model::Timestamp;
+use crate::service::{Service, ServiceError};
 
-/// What is known of the administrator's token: its SHA-256. The token has 256 random bits, so that
-/// its hash gives nothing away.
-#[derive(Clone, Debug)]
-pub struct AdminToken([u8; 32]);
-
-impl AdminToken {
-    /// Keeps the hash of a token. The caller overwrites the text.
-    #[must_use]
-    pub fn new(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
-    }
-
-    /// Compares in a time that does not depend on how much is right.
-    fn admits(&self, presented: &str) -> bool {
-        let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        verify_slices_are_equal(&self.0, &presented).is_ok()
-    }
-}
-
-/// Lets a request pass only with the right bearer token.
+/// Lets a request pass only with a token that is good, and notes whose it is.
 pub(super) async fn require(
-    State(token): State<AdminToken>,
-    request: Request,
+    State(tokens): State<Arc<Tokens>>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match bearer(request.headers()) {
-        Some(presented) if token.admits(presented) => next.run(request).await,
-        Some(_) => refuse(
+    let Some(presented) = bearer(request.headers()) else {
+        return refuse(
+            "Authentication failed. The 'Authorization' header is missing or is no bearer token.",
+            "Bearer realm=\"keyturn\"",
+        );
+    };
+    match tokens.admit(presented, now()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(Caller(Arc::new(principal)));
+            next.run(request).await
+        }
+        Err(Rejected::Unknown) => refuse(
             "The access token is invalid.",
             "Bearer realm=\"keyturn\", error=\"invalid_token\", \
              error_description=\"The access token is invalid\"",
         ),
-        None => refuse(
-            "Authentication failed. The 'Authorization' header is missing or is no bearer token.",
-            "Bearer realm=\"keyturn\"",
+        Err(Rejected::Expired) => refuse(
+            "The access token has expired.",
+            "Bearer realm=\"keyturn\", error=\"invalid_token\", \
+             error_description=\"The access token has expired\"",
         ),
     }
+}
+
+/// The wall clock: tokens are made and expire by it.
+pub(super) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -55,9 +58,99 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn refuse(message: &str, challenge: &'static str) -> Response {
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message)
-        .hint("send the text of the daemon's `admin.token` as the bearer token");
+    let error = ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message).hint(
+        "send a token as the bearer token: the text of the daemon's `admin.token`, or one that \
+         `keyturn token create` has made",
+    );
     let mut response = error.into_response();
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
+}
+
+/// Whoever sent the request.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(Arc<Principal>);
+
+impl Caller {
+    /// Returns who sent a request.
+    pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
+        request.extensions().get::<Self>().cloned().ok_or_else(unknown)
+    }
+
+    /// Tells whether a fabric may be seen.
+    pub(super) fn sees(&self, fabric: &FabricId) -> bool {
+        self.0.sees(fabric)
+    }
+
+    /// Checks a right on a scope. What is not only read is logged with who did it.
+    pub(super) fn check(
+        &self,
+        action: &str,
+        right: Right,
+        scope: Scope<'_>,
+    ) -> Result<(), ApiError> {
+        let principal = &self.0;
+        let over = match scope {
+            Scope::Fabric(fabric) => fabric.to_string(),
+            Scope::Visible | Scope::Everything => "/".to_owned(),
+        };
+        if principal.may(right, scope) {
+            if right != Right::Read {
+                tracing::info!(%principal, action, scope = over, "may");
+            }
+            return Ok(());
+        }
+        tracing::warn!(%principal, action, scope = over, "may not");
+        let message = format!(
+            "The client '{principal}' does not have authorization to perform action '{action}' \
+             over scope '{over}'."
+        );
+        let error = ApiError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message);
+        Err(error.hint("use a token with another role or scope (`keyturn token create`)"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unknown)
+    }
+}
+
+/// No request comes this far without a caller; one that does is nobody's.
+fn unknown() -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", "Nobody is logged in.")
+}
+
+/// The service, behind the check of a right. Routes have no other way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Door(Arc<Service>);
+
+impl Door {
+    /// Puts a door before a service.
+    pub(super) fn before(service: &Arc<Service>) -> Self {
+        Self(Arc::clone(service))
+    }
+
+    /// Returns the service to a caller who may do this.
+    pub(super) fn open(
+        &self,
+        caller: &Caller,
+        action: &str,
+        right: Right,
+        scope: Scope<'_>,
+    ) -> Result<&Arc<Service>, ApiError> {
+        caller.check(action, right, scope).map(|()| &self.0)
+    }
+
+    /// Returns the fabric of a device, on which rights to the device are.
+    pub(super) fn fabric_of(&self, device: &DeviceId) -> Result<FabricId, ServiceError> {
+        self.0.find_device(device)
+    }
+
+    /// Returns the fabric of an operation.
+    pub(super) fn fabric_of_operation(&self, id: OperationId) -> Result<FabricId, ServiceError> {
+        self.0.operation(id).map(|(fabric, _operation)| fabric)
+    }
 }

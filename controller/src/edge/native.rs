@@ -1,11 +1,12 @@
 //! Keyturn's own routes, for what the ARM surface has no words for: declaring fabrics, plans, the
-//! summary of a rotation, progress per device, and revealing a password. The command line uses
+//! summary of a rotation, progress per device, tokens, and revealing a password. The command line uses
 //! them; they live under `/keyturn/v1`.
 
 mod apply;
 mod fabric;
 mod operation;
 mod reveal;
+mod token;
 
 use std::sync::Arc;
 
@@ -13,21 +14,23 @@ use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use super::KnownNames;
 use super::answer::ApiError;
-use crate::service::Service;
+use super::auth::Door;
+use crate::access::Tokens;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
 struct Native {
-    service: Arc<Service>,
+    door: Door,
+    tokens: Arc<Tokens>,
     names: Arc<KnownNames>,
 }
 
 /// Returns the routes.
-pub(super) fn routes(service: Arc<Service>, names: KnownNames) -> Router {
+pub(super) fn routes(door: Door, tokens: Arc<Tokens>, names: KnownNames) -> Router {
     Router::new()
         .route("/keyturn/v1/fabrics", get(fabric::list))
         .route("/keyturn/v1/fabrics:apply", post(apply::apply))
@@ -35,8 +38,10 @@ pub(super) fn routes(service: Arc<Service>, names: KnownNames) -> Router {
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{id}", get(operation::show))
         .route("/keyturn/v1/secrets:reveal", post(reveal::reveal))
+        .route("/keyturn/v1/tokens", get(token::list).post(token::create))
+        .route("/keyturn/v1/tokens/{id}", delete(token::revoke))
         .method_not_allowed_fallback(other_method)
-        .with_state(Native { service, names: Arc::new(names) })
+        .with_state(Native { door, tokens, names: Arc::new(names) })
 }
 
 async fn other_method(method: Method, uri: Uri) -> Response {

@@ -3,7 +3,7 @@
 use axum::Router;
 use controller::config::Config;
 use controller::daemon::{DaemonError, Hands, OtherError, Served, World};
-use controller::edge::{self, AdminToken, KnownNames};
+use controller::edge::{self, KnownNames};
 use controller::template::PlatformLimits;
 
 /// The product.
@@ -21,7 +21,7 @@ impl World for Product {
 
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
-        edge::routes(served.service, AdminToken::new(served.token), names)
+        edge::routes(served.service, served.tokens, names)
     }
 }
 

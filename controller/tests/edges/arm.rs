@@ -190,7 +190,7 @@ async fn a_body_that_is_too_large_or_no_json_is_refused() {
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     for (body, target) in [
         ("{", None),
-        (r#"{"lockType":"Configuration","action":"Lock"}"#, Some("lockType")),
+        (r#"{"lockType":"Physical","action":"Lock"}"#, Some("lockType")),
         (r#"{"lockType":"Administrative","action":"Break"}"#, Some("action")),
     ] {
         let answer = on_fabric(&router, "lockFabric", body).await;

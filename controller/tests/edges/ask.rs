@@ -1,11 +1,13 @@
 //! Asking a router, and making its answers comparable.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use controller::edge::{self, AdminToken, KnownNames};
+use controller::access::Tokens;
+use controller::edge::{self, KnownNames};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -53,6 +55,11 @@ impl Answer {
 }
 
 pub(crate) fn router(world: &World) -> Router {
+    router_for(world, &Arc::new(Tokens::in_memory(TOKEN)))
+}
+
+/// A router that admits whom these tokens admit.
+pub(crate) fn router_for(world: &World, tokens: &Arc<Tokens>) -> Router {
     let names = KnownNames {
         platforms: vec!["arista-eos".to_owned(), "opengear".to_owned()],
         profiles: [
@@ -66,7 +73,7 @@ pub(crate) fn router(world: &World) -> Router {
         .map(str::to_owned)
         .to_vec(),
     };
-    edge::routes(&world.service, AdminToken::new(TOKEN), names)
+    edge::routes(&world.service, tokens, names)
 }
 
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
@@ -78,11 +85,16 @@ pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
 }
 
 pub(crate) fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    request_by(TOKEN, method, path)
+}
+
+/// A request of whoever has a token.
+pub(crate) fn request_by(token: &str, method: Method, path: &str) -> axum::http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
         .header("host", "keyturn.test:1")
-        .header("authorization", format!("Bearer {TOKEN}"))
+        .header("authorization", format!("Bearer {token}"))
 }
 
 pub(crate) async fn get(router: &Router, path: &str) -> Answer {
@@ -110,7 +122,7 @@ pub(crate) async fn ended(router: &Router, operation: &str) -> Answer {
     }
 }
 
-fn versioned(path: &str) -> String {
+pub(crate) fn versioned(path: &str) -> String {
     match path.starts_with("/subscriptions") && !path.contains('?') {
         true => format!("{path}?api-version=2025-07-15"),
         false => path.to_owned(),

@@ -14,4 +14,5 @@ mod world;
 mod arm;
 mod ask;
 mod native;
+mod rights;
 mod serve;

@@ -9,7 +9,7 @@ use controller::cli::{self, Command, Exit, Failure, Format, Keyturn, Terminal};
 use controller::client::{Client, Place};
 use controller::config::{Config, Flags};
 use controller::daemon::{Daemon, DaemonError, Hands, OtherError, Served, World};
-use controller::edge::{self, AdminToken, KnownNames};
+use controller::edge::{self, KnownNames};
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::OperationState;
 use controller::template::PlatformLimits;
@@ -44,7 +44,7 @@ impl World for Fakes {
 
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
-        edge::routes(served.service, AdminToken::new(served.token), names)
+        edge::routes(served.service, served.tokens, names)
     }
 }
 

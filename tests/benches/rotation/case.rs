@@ -67,12 +67,18 @@ impl Case {
             .output()
             .expect("this program starts again");
         let text = String::from_utf8_lossy(&child.stdout);
-        let numbers: Vec<f64> =
-            text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-        let [cpu_ms, switches_s, wall_s, done, resident_max_mib] = numbers[..] else {
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [cpu_ms, switches_s, wall_s, done, resident_max_mib] = fields[..] else {
             panic!("{}: {text}", child.status)
         };
-        Cost { cpu_ms, switches_s, wall_s, done: done as usize, resident_max_mib }
+        let number = |field: &str| field.parse::<f64>().expect("a number");
+        Cost {
+            cpu_ms: number(cpu_ms),
+            switches_s: number(switches_s),
+            wall_s: number(wall_s),
+            done: done.parse().expect("a whole number"),
+            resident_max_mib: number(resident_max_mib),
+        }
     }
 
     /// Measures in this process.

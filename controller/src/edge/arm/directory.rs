@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::operation::Origin;
 use super::path;
 use crate::edge::answer::{ApiError, json as answer};
+use crate::edge::auth::Caller;
 use crate::service::Service;
 
 /// The tenant that all subscriptions are in: Keyturn has one directory of its own.
@@ -73,9 +74,11 @@ pub(super) enum Directory {
 }
 
 /// Answers what stands at the top.
-pub(super) fn show(service: &Service, directory: Directory) -> Response {
+pub(super) fn show(service: &Service, caller: &Caller, directory: Directory) -> Response {
     match directory {
-        Directory::Subscriptions => answer(StatusCode::OK, &List { value: subscriptions(service) }),
+        Directory::Subscriptions => {
+            answer(StatusCode::OK, &List { value: subscriptions(service, caller) })
+        }
         Directory::Tenants => {
             let id = format!("/tenants/{TENANT}");
             let tenant = Tenant { id, tenant_id: TENANT, display_name: "Keyturn" };
@@ -86,8 +89,12 @@ pub(super) fn show(service: &Service, directory: Directory) -> Response {
 }
 
 /// Answers one subscription.
-pub(super) fn show_subscription(service: &Service, id: &str) -> Result<Response, ApiError> {
-    let mut known = subscriptions(service).into_iter();
+pub(super) fn show_subscription(
+    service: &Service,
+    caller: &Caller,
+    id: &str,
+) -> Result<Response, ApiError> {
+    let mut known = subscriptions(service, caller).into_iter();
     match known.find(|known| known.subscription_id.eq_ignore_ascii_case(id)) {
         Some(subscription) => Ok(answer(StatusCode::OK, &subscription)),
         None => {
@@ -97,9 +104,10 @@ pub(super) fn show_subscription(service: &Service, id: &str) -> Result<Response,
     }
 }
 
-fn subscriptions(service: &Service) -> Vec<Subscription> {
+fn subscriptions(service: &Service, caller: &Caller) -> Vec<Subscription> {
+    let fabrics = service.fabrics().into_iter().filter(|fabric| caller.sees(fabric));
     let ids: BTreeSet<String> =
-        service.fabrics().iter().map(|fabric| fabric.subscription().to_ascii_lowercase()).collect();
+        fabrics.map(|fabric| fabric.subscription().to_ascii_lowercase()).collect();
     ids.into_iter()
         .map(|id| Subscription {
             id: format!("/subscriptions/{id}"),

@@ -10,6 +10,7 @@ use super::path::{Kind, Scope};
 use super::query::Query;
 use super::{API_VERSION, operation, wire};
 use crate::edge::answer::{ApiError, json};
+use crate::edge::auth::Caller;
 use crate::service::Service;
 
 /// Resources on one page. A device with 21 secrets is about 12 KiB, so that a page stays near
@@ -27,25 +28,28 @@ struct Page<T> {
 /// Lists the resources of a kind, in the order of their ids.
 pub(super) fn list(
     service: &Service,
+    caller: &Caller,
     kind: Kind,
     scope: &Scope,
     query: &Query,
     request: &Request,
 ) -> Result<Response, ApiError> {
     match kind {
-        Kind::Fabric => fabrics(service, scope, query, request),
-        Kind::Device => devices(service, scope, query, request),
+        Kind::Fabric => fabrics(service, caller, scope, query, request),
+        Kind::Device => devices(service, caller, scope, query, request),
     }
 }
 
 fn fabrics(
     service: &Service,
+    caller: &Caller,
     scope: &Scope,
     query: &Query,
     request: &Request,
 ) -> Result<Response, ApiError> {
     let ids = service.fabrics().into_iter();
-    let ids = ids.filter(|id| scope.holds(id.subscription(), id.group())).collect();
+    let ids = ids.filter(|id| caller.sees(id) && scope.holds(id.subscription(), id.group()));
+    let ids = ids.collect();
     let page = Cut::new(ids, query)?;
     let next_link = page.next_link(request)?;
     let mut value = Vec::with_capacity(page.ids.len());
@@ -58,12 +62,13 @@ fn fabrics(
 
 fn devices(
     service: &Service,
+    caller: &Caller,
     scope: &Scope,
     query: &Query,
     request: &Request,
 ) -> Result<Response, ApiError> {
     let mut ids: Vec<DeviceId> = Vec::new();
-    let in_scope = |id: &FabricId| scope.holds(id.subscription(), id.group());
+    let in_scope = |id: &FabricId| caller.sees(id) && scope.holds(id.subscription(), id.group());
     let fabrics: Vec<FabricId> = service.fabrics().into_iter().filter(in_scope).collect();
     for fabric in &fabrics {
         let names = service.read(fabric, |fabric| {

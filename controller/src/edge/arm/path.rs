@@ -47,6 +47,16 @@ pub(super) enum Kind {
     Device,
 }
 
+impl Kind {
+    /// Returns the kind's name in paths.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Fabric => FabricId::KIND,
+            Self::Device => DeviceId::KIND,
+        }
+    }
+}
+
 /// Where a list looks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scope {
@@ -92,6 +102,25 @@ const DEVICE_ACTIONS: &[(&str, DeviceAction)] = &[
     ("resyncPasswords", DeviceAction::Resync),
     ("updateAdministrativeState", DeviceAction::UpdateAdministrativeState),
 ];
+
+impl FabricAction {
+    /// Returns the action's name in paths.
+    pub(super) fn as_str(self) -> &'static str {
+        name_of(&self, FABRIC_ACTIONS)
+    }
+}
+
+impl DeviceAction {
+    /// Returns the action's name in paths.
+    pub(super) fn as_str(self) -> &'static str {
+        name_of(&self, DEVICE_ACTIONS)
+    }
+}
+
+fn name_of<T: PartialEq>(wanted: &T, known: &[(&'static str, T)]) -> &'static str {
+    let found = known.iter().find(|(_name, action)| action == wanted);
+    found.map_or("unknown", |(name, _action)| name)
+}
 
 /// Returns the names of the actions on a kind of resource.
 pub(super) fn actions(kind: &str) -> Vec<&'static str> {

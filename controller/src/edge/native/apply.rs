@@ -1,6 +1,7 @@
 //! Declaring a fabric and its devices.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -9,7 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::Native;
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
+use crate::edge::auth::Caller;
 use crate::edge::body;
 use crate::inventory::{CurrentPasswords, DocumentError, Inventory};
 use crate::service::Applied;
@@ -53,14 +56,19 @@ fn secret<'de, D: Deserializer<'de>>(given: D) -> Result<Zeroizing<String>, D::E
 /// Declares a fabric, and starts to verify the devices that are not proven.
 pub(super) async fn apply(
     State(native): State<Native>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
+    // Before the body is taken in, which may be large.
+    let action = "Keyturn/fabrics/apply/action";
+    native.door.open(&caller, action, Right::Administer, Scope::Visible)?;
     let bytes = body::read(request.into_body(), BYTES_MAX).await?;
     let given: Apply = body::parse(&bytes)?;
     let (inventory, passwords) = native.parse(&given)?;
     drop(given);
     // In a task of its own: a caller that hangs up does not leave half of it done.
-    let service = native.service;
+    let scope = Scope::Fabric(&inventory.fabric.id);
+    let service = Arc::clone(native.door.open(&caller, action, Right::Administer, scope)?);
     let work = async move { service.apply(inventory, passwords).await };
     let applied = tokio::spawn(work).await.map_err(|source| {
         tracing::error!(%source, "an application's task did not end");

@@ -9,7 +9,9 @@ use protocol::status::SynchronizationStatus;
 use serde::{Deserialize, Serialize};
 
 use super::Native;
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
+use crate::edge::auth::Caller;
 use crate::edge::rfc3339;
 use crate::model::{Device, Fabric, OperationKind, OperationState, Skipped};
 use crate::plan::{self, Plan};
@@ -29,14 +31,18 @@ struct Known {
 }
 
 /// Lists the fabrics and the names of their devices.
-pub(super) async fn list(State(native): State<Native>) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(native): State<Native>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let service = native.door.open(&caller, "Keyturn/fabrics/read", Right::Read, Scope::Visible)?;
     let known = |fabric: &Fabric| Known {
         id: fabric.id.to_string(),
         name: fabric.id.name().to_string(),
         devices: fabric.devices.keys().map(ResourceName::to_string).collect(),
     };
-    let ids = native.service.fabrics();
-    let value = ids.iter().map(|id| native.service.read(id, known)).collect::<Result<_, _>>()?;
+    let ids = service.fabrics().into_iter().filter(|id| caller.sees(id));
+    let value = ids.map(|id| service.read(&id, known)).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &Fabrics { value }))
 }
 
@@ -50,6 +56,7 @@ pub(super) struct Wanted {
 /// Answers `<fabric's id>/plan` and `<fabric's id>/summary`.
 pub(super) async fn look(
     State(native): State<Native>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
@@ -58,13 +65,15 @@ pub(super) async fn look(
     let id: FabricId = format!("/{id}").parse().map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
     })?;
+    let scope = Scope::Fabric(&id);
+    let service = native.door.open(&caller, "Keyturn/fabrics/read", Right::Read, scope)?;
     match view {
         "plan" => {
-            let plan = native.service.plan(&id, &wanted.request()?)?;
+            let plan = service.plan(&id, &wanted.request()?)?;
             Ok(json(StatusCode::OK, &PlanBody::from(plan)))
         }
         "summary" => {
-            let summary = native.service.read(&id, Summary::of)?;
+            let summary = service.read(&id, Summary::of)?;
             Ok(json(StatusCode::OK, &summary))
         }
         _ => Err(ApiError::new(

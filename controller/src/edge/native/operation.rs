@@ -11,9 +11,14 @@ use protocol::id::{OperationId, PasswordSet, ResourceName};
 use serde::Serialize;
 
 use super::Native;
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
+use crate::edge::auth::Caller;
 use crate::edge::{operation_path, rfc3339};
 use crate::model::{Device, Fabric, Operation, OperationState, Outcome};
+
+/// What both routes do, as refusals and the log call it.
+const ACTION: &str = "Keyturn/operations/read";
 
 #[derive(Serialize)]
 struct Operations {
@@ -62,11 +67,17 @@ struct DeviceProgress {
 }
 
 /// Lists all operations that are kept, the newest first.
-pub(super) async fn list(State(native): State<Native>) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(native): State<Native>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let service = native.door.open(&caller, ACTION, Right::Read, Scope::Visible)?;
     let mut value = Vec::new();
-    for (fabric, operation) in native.service.operations() {
-        let body = |fabric: &Fabric| OperationBody::of(fabric, &operation, None);
-        value.push(native.service.read(&fabric, body)?);
+    for (fabric, operation) in service.operations() {
+        if caller.sees(&fabric) {
+            let body = |fabric: &Fabric| OperationBody::of(fabric, &operation, None);
+            value.push(service.read(&fabric, body)?);
+        }
     }
     Ok(json(StatusCode::OK, &Operations { value }))
 }
@@ -74,6 +85,7 @@ pub(super) async fn list(State(native): State<Native>) -> Result<Response, ApiEr
 /// Says how far an operation is, device by device.
 pub(super) async fn show(
     State(native): State<Native>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = id?;
@@ -81,8 +93,10 @@ pub(super) async fn show(
         ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("Failed to {error}."))
             .hint("`keyturn operation list` shows the operations")
     })?;
-    let (fabric, operation) = native.service.operation(id)?;
-    let body = native.service.read(&fabric, |fabric| {
+    let fabric = native.door.fabric_of_operation(id)?;
+    let service = native.door.open(&caller, ACTION, Right::Read, Scope::Fabric(&fabric))?;
+    let (fabric, operation) = service.operation(id)?;
+    let body = service.read(&fabric, |fabric| {
         OperationBody::of(fabric, &operation, Some(progress(fabric, &operation)))
     })?;
     Ok(json(StatusCode::OK, &body))

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Native;
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, raw};
+use crate::edge::auth::Caller;
 use crate::edge::{body, rfc3339};
 use crate::model::Evidence;
 use crate::service::{ArchiveReference, Candidate, Revealed};
@@ -62,6 +64,7 @@ struct CandidateBody<'a> {
 /// Reveals what opens a device as one user now.
 pub(super) async fn reveal(
     State(native): State<Native>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
@@ -70,7 +73,10 @@ pub(super) async fn reveal(
         let message = format!("Failed to {error}.");
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).target("deviceId")
     })?;
-    let revealed = native.service.reveal(&device, &wanted.user).await?;
+    let fabric = native.door.fabric_of(&device)?;
+    let action = "Keyturn/secrets/reveal/action";
+    let service = native.door.open(&caller, action, Right::Reveal, Scope::Fabric(&fabric))?;
+    let revealed = service.reveal(&device, &wanted.user).await?;
     tracing::info!(device = %device.name(), profile = %revealed.profile, "a password was revealed");
     answer(&revealed)
 }

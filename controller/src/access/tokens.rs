@@ -1,0 +1,363 @@
+//! Local tokens: made here, shown once, kept as hashes only.
+//!
+//! A token has 256 random bits, so that its SHA-256 gives nothing away and need not be slow. The
+//! file holds all tokens that were not revoked, the expired ones among them, and is replaced whole.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use protocol::id::FabricId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Principal, Role};
+use crate::disk::{DiskError, replace_private};
+use crate::model::Timestamp;
+
+/// How long a token lives if nothing is said.
+pub const LIFETIME_DEFAULT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// The longest that a token may live.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The most tokens that are kept.
+const TOKENS_MAX: usize = 10_000;
+
+/// The longest name, in characters.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// The largest file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// Random bytes in a token: 256 bits.
+const TOKEN_BYTES: usize = 32;
+
+/// Random bytes in a token's id.
+const ID_BYTES: usize = 6;
+
+/// Begins every token, so that scanners for leaked secrets can find it.
+const PREFIX: &str = "keyturn_";
+
+/// Tells why tokens cannot be made, kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// What is wanted is not allowed.
+    #[error("make a token: {reason}")]
+    Invalid {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("make a token: the operating system gave no random bytes")]
+    Random,
+    /// The file cannot be written; nothing was changed.
+    #[error("keep the tokens")]
+    Disk {
+        /// Why.
+        #[source]
+        source: DiskError,
+    },
+    /// The file cannot be read.
+    #[error("read the tokens in {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    #[error("read the tokens in {}: it is damaged", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Tells why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// No such token was made, or it was revoked.
+    Unknown,
+    /// Its time is over.
+    Expired,
+}
+
+/// A token that is to be made.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it is called, so that it can be told from others.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The only fabric that it is for; `None`: all.
+    pub fabric: Option<FabricId>,
+    /// How long it lives, at most [`LIFETIME_MAX`].
+    pub lifetime: Duration,
+}
+
+/// A token that was made. Its text is nowhere else.
+#[derive(Debug)]
+pub struct Created {
+    /// What is kept of it.
+    pub view: TokenView,
+    /// The token.
+    pub token: Zeroizing<String>,
+}
+
+/// What may be shown of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TokenView {
+    /// By which it is revoked.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The only fabric that it is for; `None`: all.
+    pub fabric: Option<FabricId>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its time is over.
+    pub expires: Timestamp,
+}
+
+/// One token as the file has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    view: TokenView,
+    /// The token's SHA-256.
+    digest: String,
+}
+
+/// All tokens of an installation.
+#[derive(Debug)]
+pub struct Tokens {
+    /// Where they are kept; `None`: nowhere.
+    file: Option<PathBuf>,
+    owner: [u8; 32],
+    records: Mutex<BTreeMap<String, Record>>,
+}
+
+impl Tokens {
+    /// Makes a registry that knows the owner's token only and forgets all others at its end.
+    #[must_use]
+    pub fn in_memory(owner: &str) -> Self {
+        Self { file: None, owner: digest(owner), records: Mutex::default() }
+    }
+
+    /// Opens the registry of a file, which need not be there yet.
+    ///
+    /// # Errors
+    /// Returns [`TokenError::Read`] or [`TokenError::Damaged`].
+    pub fn open(file: &Path, owner: &str) -> Result<Self, TokenError> {
+        let records = read(file)?.into_iter().map(|record| (record.digest.clone(), record));
+        let records = Mutex::new(records.collect());
+        Ok(Self { file: Some(file.to_owned()), owner: digest(owner), records })
+    }
+
+    /// Makes a token. It is durable when this returns.
+    ///
+    /// # Errors
+    /// Returns [`TokenError::Invalid`] for a name or lifetime out of bounds, and
+    /// [`TokenError::Disk`] or [`TokenError::Random`]; no token was made then.
+    pub fn create(&self, wanted: Wanted, now: Timestamp) -> Result<Created, TokenError> {
+        let Wanted { name, role, fabric, lifetime } = wanted;
+        let invalid = |reason: String| Err(TokenError::Invalid { reason });
+        let legal = |c: char| c.is_ascii_graphic() || c == ' ';
+        if name.is_empty() || name.len() > NAME_CHARACTERS_MAX || !name.chars().all(legal) {
+            return invalid(format!(
+                "its name must have 1 to {NAME_CHARACTERS_MAX} printable ASCII characters"
+            ));
+        }
+        if lifetime.is_zero() || lifetime > LIFETIME_MAX {
+            let days = LIFETIME_MAX.as_secs() / (24 * 3600);
+            return invalid(format!("its lifetime must be more than 0 and at most {days} days"));
+        }
+        let id = hex::encode(random::<ID_BYTES>()?.as_slice());
+        let secret = Zeroizing::new(hex::encode(random::<TOKEN_BYTES>()?.as_slice()));
+        let mut token =
+            Zeroizing::new(String::with_capacity(PREFIX.len() + id.len() + 1 + secret.len()));
+        token.push_str(PREFIX);
+        token.push_str(&id);
+        token.push('_');
+        token.push_str(&secret);
+        let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+        let expires = Timestamp(now.0.saturating_add(lifetime));
+        let view = TokenView { id, name, role, fabric, created: now, expires };
+        let digest = hex::encode(digest(&token));
+        let mut records = self.lock();
+        if records.len() >= TOKENS_MAX {
+            return invalid(format!("there are {TOKENS_MAX} already; revoke some"));
+        }
+        let mut next = records.clone();
+        next.insert(digest.clone(), Record { view: view.clone(), digest });
+        self.keep(&next)?;
+        *records = next;
+        Ok(Created { view, token })
+    }
+
+    /// Lists the tokens, the newest last.
+    #[must_use]
+    pub fn list(&self) -> Vec<TokenView> {
+        let mut views: Vec<TokenView> =
+            self.lock().values().map(|record| record.view.clone()).collect();
+        views.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        views
+    }
+
+    /// Revokes a token; tells whether there was one. It is accepted nowhere any more when this
+    /// returns.
+    ///
+    /// # Errors
+    /// Returns [`TokenError::Disk`]; the token is as good as before then.
+    pub fn revoke(&self, id: &str) -> Result<bool, TokenError> {
+        let mut records = self.lock();
+        let mut next = records.clone();
+        next.retain(|_digest, record| record.view.id != id);
+        if next.len() == records.len() {
+            return Ok(false);
+        }
+        self.keep(&next)?;
+        *records = next;
+        Ok(true)
+    }
+
+    /// Returns who presents a token.
+    ///
+    /// # Errors
+    /// Returns [`Rejected`].
+    pub fn admit(&self, presented: &str, now: Timestamp) -> Result<Principal, Rejected> {
+        let presented = digest(presented);
+        if verify_slices_are_equal(&self.owner, &presented).is_ok() {
+            return Ok(Principal::owner());
+        }
+        let records = self.lock();
+        // Found by its hash: how far a guess is right shows in nothing.
+        let record = records.get(&hex::encode(presented)).ok_or(Rejected::Unknown)?;
+        let TokenView { id, name, role, fabric, expires, .. } = &record.view;
+        if *expires <= now {
+            return Err(Rejected::Expired);
+        }
+        Ok(Principal::new(format!("{name} (token {id})"), *role, fabric.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, records: &BTreeMap<String, Record>) -> Result<(), TokenError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let records: Vec<&Record> = records.values().collect();
+        let text = serde_json::to_vec_pretty(&records)
+            .map_err(|_source| TokenError::Damaged { file: file.clone() })?;
+        replace_private(file, &text).map_err(|source| TokenError::Disk { source })
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, TokenError> {
+    let mut bytes = Zeroizing::new([0; N]);
+    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_unspecified| TokenError::Random)?;
+    Ok(bytes)
+}
+
+fn read(file: &Path) -> Result<Vec<Record>, TokenError> {
+    let failed = |source| TokenError::Read { file: file.to_owned(), source };
+    match std::fs::metadata(file) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed(source)),
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            return Err(TokenError::Damaged { file: file.to_owned() });
+        }
+        Ok(_found) => {}
+    }
+    let text = std::fs::read(file).map_err(failed)?;
+    serde_json::from_slice(&text).map_err(|_source| TokenError::Damaged { file: file.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::access::{Right, Scope};
+
+    const OWNER: &str = "the-owner's-own-token-0123456789abcdef";
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn wanted(role: Role) -> Wanted {
+        Wanted { name: "ci".to_owned(), role, fabric: None, lifetime: Duration::from_secs(60) }
+    }
+
+    #[test]
+    fn a_token_is_accepted_until_it_expires_or_is_revoked() {
+        let tokens = Tokens::in_memory(OWNER);
+        let created = tokens.create(wanted(Role::Operator), NOW).unwrap();
+        let who = tokens.admit(&created.token, NOW).unwrap();
+        assert!(who.may(Right::Operate, Scope::Everything));
+        assert!(!who.may(Right::Reveal, Scope::Everything));
+        assert_eq!(who.to_string(), format!("ci (token {})", created.view.id));
+        assert_eq!(tokens.admit(&created.token, Timestamp(NOW.0 + 60_000)), Err(Rejected::Expired));
+        assert!(tokens.revoke(&created.view.id).unwrap());
+        assert!(!tokens.revoke(&created.view.id).unwrap());
+        assert_eq!(tokens.admit(&created.token, NOW), Err(Rejected::Unknown));
+        assert_eq!(tokens.admit("", NOW), Err(Rejected::Unknown));
+        assert_eq!(tokens.admit(OWNER, NOW), Ok(Principal::owner()));
+    }
+
+    #[test]
+    fn tokens_outlive_the_daemon_and_their_text_is_in_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.json");
+        let tokens = Tokens::open(&file, OWNER).unwrap();
+        let kept = tokens.create(wanted(Role::Reader), NOW).unwrap();
+        let gone = tokens.create(wanted(Role::SecretReader), NOW).unwrap();
+        tokens.revoke(&gone.view.id).unwrap();
+        let again = Tokens::open(&file, OWNER).unwrap();
+        assert!(again.admit(&kept.token, NOW).is_ok());
+        assert_eq!(again.admit(&gone.token, NOW), Err(Rejected::Unknown));
+        assert_eq!(again.list(), [kept.view]);
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let secret = kept.token.rsplit('_').next().unwrap();
+        assert!(!text.contains(secret) && !text.contains(OWNER));
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.json");
+        std::fs::write(&file, "[{\"id\":").unwrap();
+        let error = Tokens::open(&file, OWNER).unwrap_err();
+        assert!(matches!(error, TokenError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn names_and_lifetimes_have_bounds() {
+        let tokens = Tokens::in_memory(OWNER);
+        let cases = [
+            (String::new(), Duration::from_secs(1)),
+            ("x".repeat(65), Duration::from_secs(1)),
+            ("a\nb".to_owned(), Duration::from_secs(1)),
+            ("ci".to_owned(), Duration::ZERO),
+            ("ci".to_owned(), LIFETIME_MAX + Duration::from_millis(1)),
+        ];
+        for (name, lifetime) in cases {
+            let wanted = Wanted { name, lifetime, ..wanted(Role::Reader) };
+            let error = tokens.create(wanted.clone(), NOW).unwrap_err();
+            assert!(matches!(error, TokenError::Invalid { .. }), "{wanted:?}: {error}");
+        }
+        assert!(tokens.list().is_empty());
+    }
+}

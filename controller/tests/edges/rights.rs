@@ -1,0 +1,232 @@
+//! Who may do what: every route as each role, as somebody of another fabric, and as nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use controller::access::{Right, Role, Tokens, Wanted};
+use controller::model::Timestamp;
+use protocol::id::FabricId;
+use serde_json::{Value, json};
+
+use crate::ask::{Answer, GROUP, TOKEN, get, request_by, router_for, send, versioned};
+use crate::world::{FABRIC, World, world};
+
+/// What a right is exercised on, as the table has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Fabric,
+    Visible,
+    Everything,
+}
+
+struct Route {
+    method: Method,
+    path: String,
+    body: Value,
+    right: Right,
+    over: Over,
+}
+
+/// Every route that there is. What is not here is answered 404 to whoever is known.
+fn routes(operation: &str) -> Vec<Route> {
+    use Over::{Everything, Fabric, Visible};
+    use Right::{Administer, Operate, Read, Reveal};
+    const S: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
+    let provider = "providers/Microsoft.ManagedNetworkFabric";
+    let device = format!("{GROUP}/networkDevices/ce-01");
+    let apply = json!({"inventory": "", "passwords": ""});
+    let get = |path: String, over| (Method::GET, path, Value::Null, Read, over);
+    let post = |path: String, body, right, over| (Method::POST, path, body, right, over);
+    let routes = [
+        get("/subscriptions".to_owned(), Visible),
+        get(S.to_owned(), Visible),
+        get("/tenants".to_owned(), Visible),
+        get(format!("/{provider}/operations"), Visible),
+        get(format!("{GROUP}/networkFabrics"), Visible),
+        get(format!("{S}/{provider}/networkFabrics"), Visible),
+        get(format!("{GROUP}/networkDevices"), Visible),
+        get(format!("{S}/{provider}/networkDevices"), Visible),
+        get(FABRIC.to_owned(), Fabric),
+        get(device.clone(), Fabric),
+        get(format!("{S}/{provider}/locations/EASTUS/operationStatuses/{operation}"), Fabric),
+        post(format!("{FABRIC}/rotatePasswords"), Value::Null, Operate, Fabric),
+        post(format!("{FABRIC}/resyncPasswords"), Value::Null, Operate, Fabric),
+        post(format!("{FABRIC}/lockFabric"), Value::Null, Operate, Fabric),
+        post(format!("{FABRIC}/commitConfiguration"), json!({"x": 1}), Operate, Fabric),
+        post(format!("{FABRIC}/upgrade"), Value::Null, Operate, Fabric),
+        post(format!("{device}/resyncPasswords"), Value::Null, Operate, Fabric),
+        post(format!("{device}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+        get("/keyturn/v1/fabrics".to_owned(), Visible),
+        get(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
+        get(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),
+        get("/keyturn/v1/operations".to_owned(), Visible),
+        get(format!("/keyturn/v1/operations/{operation}"), Fabric),
+        post("/keyturn/v1/fabrics:apply".to_owned(), apply, Administer, Visible),
+        post(
+            "/keyturn/v1/secrets:reveal".to_owned(),
+            json!({"deviceId": device, "user": "admin"}),
+            Reveal,
+            Fabric,
+        ),
+        (Method::GET, "/keyturn/v1/tokens".to_owned(), Value::Null, Administer, Everything),
+        post("/keyturn/v1/tokens".to_owned(), json!({"role": "?"}), Administer, Everything),
+        (Method::DELETE, "/keyturn/v1/tokens/none".to_owned(), Value::Null, Administer, Everything),
+    ];
+    let route = |(method, path, body, right, over)| Route { method, path, body, right, over };
+    routes.into_iter().map(route).collect()
+}
+
+struct Site {
+    world: World,
+    router: Router,
+    tokens: Arc<Tokens>,
+    operation: String,
+}
+
+async fn site() -> Site {
+    let world = world(&["ce-01", "ts-01"]).await;
+    world.adopt().await;
+    let tokens = Arc::new(Tokens::in_memory(TOKEN));
+    let router = router_for(&world, &tokens);
+    let operations = get(&router, "/keyturn/v1/operations").await;
+    let operation = operations.body["value"][0]["name"].as_str().unwrap().to_owned();
+    Site { world, router, tokens, operation }
+}
+
+impl Site {
+    fn token(&self, role: Role, fabric: Option<&str>) -> String {
+        let fabric = fabric.map(|name| {
+            FabricId::new("00000000-0000-0000-0000-000000000001", "lab", name).unwrap()
+        });
+        let lifetime = Duration::from_secs(3600);
+        let wanted = Wanted { name: "test".to_owned(), role, fabric, lifetime };
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = Timestamp(i64::try_from(now.as_millis()).unwrap());
+        self.tokens.create(wanted, now).unwrap().token.to_string()
+    }
+
+    async fn ask(&self, route: &Route, token: &str) -> Answer {
+        let request = request_by(token, route.method.clone(), &versioned(&route.path));
+        let body = if route.body.is_null() { String::new() } else { route.body.to_string() };
+        send(&self.router, request.body(Body::from(body)).unwrap()).await
+    }
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    (answer.status, answer.code()) == (StatusCode::FORBIDDEN, "AuthorizationFailed")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_is_open_to_exactly_the_roles_that_have_its_right() {
+    let site = site().await;
+    for role in Role::ALL {
+        let token = site.token(role, None);
+        let own = site.token(role, Some("LAB"));
+        for route in routes(&site.operation) {
+            let (method, path) = (&route.method, &route.path);
+            let answer = site.ask(&route, &token).await;
+            let granted = role.grants(route.right);
+            assert_eq!(is_refused(&answer), !granted, "{role:?} {method} {path}: {answer:?}");
+            assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{role:?} {method} {path}");
+            let answer = site.ask(&route, &own).await;
+            let granted = granted && route.over != Over::Everything;
+            assert_eq!(is_refused(&answer), !granted, "own {role:?} {method} {path}: {answer:?}");
+        }
+    }
+    // The world has seen what the roles did; it is still whole.
+    assert_eq!(site.world.service.fabrics().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_of_another_fabric_sees_and_does_nothing_here() {
+    let site = site().await;
+    for role in Role::ALL {
+        let token = site.token(role, Some("other"));
+        for route in routes(&site.operation) {
+            let (method, path) = (&route.method, &route.path);
+            let answer = site.ask(&route, &token).await;
+            if route.over != Over::Visible {
+                assert!(is_refused(&answer), "{role:?} {method} {path}: {answer:?}");
+            } else if method == Method::GET {
+                let text = answer.body.to_string();
+                assert!(!text.contains("ce-01"), "{role:?} {path}: {text}");
+                let is_resource = path.contains("networkFabrics") || path.contains("fabrics");
+                assert!(!is_resource || answer.body["value"] == json!([]), "{path}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_gets_anywhere_and_is_told_nothing() {
+    let site = site().await;
+    let mut all = routes(&site.operation);
+    all.push(Route { path: "/no/such/route".to_owned(), ..routes(&site.operation).remove(0) });
+    for route in all {
+        for authorization in [None, Some("Bearer wrong"), Some("Basic YTpi"), Some("Bearer")] {
+            let mut request = Request::builder()
+                .method(route.method.clone())
+                .uri(versioned(&route.path))
+                .header("host", "keyturn.test:1");
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            let answer = send(&site.router, request.body(Body::empty()).unwrap()).await;
+            let expect = (StatusCode::UNAUTHORIZED, "AuthenticationFailed");
+            assert_eq!((answer.status, answer.code()), expect, "{} {authorization:?}", route.path);
+            assert!(answer.header("www-authenticate").is_some());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_shown_once_listed_without_itself_and_good_for_nothing_when_revoked() {
+    let site = site().await;
+    let make = Route {
+        method: Method::POST,
+        path: "/keyturn/v1/tokens".to_owned(),
+        body: json!({"role": "operator", "name": "ci", "fabricId": FABRIC, "lifetimeSeconds": 60}),
+        right: Right::Administer,
+        over: Over::Everything,
+    };
+    let made = site.ask(&make, TOKEN).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    let token = made.body["token"].as_str().unwrap().to_owned();
+    let id = made.body["id"].as_str().unwrap().to_owned();
+    let listed = get(&site.router, "/keyturn/v1/tokens").await;
+    assert_eq!(listed.body["value"][0]["id"], json!(id));
+    assert_eq!(listed.body["value"][0]["role"], "operator");
+    assert!(!listed.body.to_string().contains(token.rsplit('_').next().unwrap()));
+    let look = Route { method: Method::GET, path: FABRIC.to_owned(), body: Value::Null, ..make };
+    assert_eq!(site.ask(&look, &token).await.status, StatusCode::OK);
+    let path = format!("/keyturn/v1/tokens/{id}");
+    let revoke = Route { method: Method::DELETE, path, ..look };
+    assert_eq!(site.ask(&revoke, TOKEN).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.ask(&revoke, TOKEN).await.status, StatusCode::NOT_FOUND);
+    let look = Route { method: Method::GET, path: FABRIC.to_owned(), ..revoke };
+    assert_eq!(site.ask(&look, &token).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_no_fabric_or_with_a_wrong_role_is_not_made() {
+    let site = site().await;
+    let cases = [
+        (json!({"role": "owner"}), 400),
+        (json!({"role": "reader", "fabricId": "x"}), 400),
+        (json!({"role": "reader", "fabricId": FABRIC.replace("/lab", "/none")}), 404),
+        (json!({"role": "reader", "lifetimeSeconds": 0}), 400),
+        (json!({"role": "reader", "lifetimeSeconds": 400 * 24 * 3600}), 400),
+        (json!({"role": "reader", "name": ""}), 400),
+        (json!({"role": "reader", "more": 1}), 400),
+    ];
+    for (body, status) in cases {
+        let request = request_by(TOKEN, Method::POST, "/keyturn/v1/tokens");
+        let answer = send(&site.router, request.body(Body::from(body.to_string())).unwrap()).await;
+        assert_eq!(answer.status.as_u16(), status, "{body}: {answer:?}");
+    }
+    assert!(site.tokens.list().is_empty());
+}
