@@ -6,6 +6,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/codes.rs"]
+mod codes;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/imports.rs"]
