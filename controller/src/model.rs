@@ -71,6 +71,9 @@ pub struct Fabric {
     pub configuration_state: ConfigurationState,
     /// The operations, oldest first.
     pub operations: Vec<Operation>,
+    /// What others noted on the fabric.
+    #[serde(default)]
+    pub notes: Notes,
     /// When the fabric was first and last written.
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
@@ -113,6 +116,19 @@ pub struct Device {
     pub secrets: BTreeMap<ProfileName, Secret>,
     /// How the last operation ended here.
     pub last_outcome: Option<Outcome>,
+    /// What others noted on the device.
+    #[serde(default)]
+    pub notes: Notes,
+}
+
+/// What the API's users note on a resource. Nothing here depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Notes {
+    /// Names and values.
+    pub tags: BTreeMap<String, String>,
+    /// A description.
+    pub annotation: Option<String>,
 }
 
 /// One profile's password on one device.
@@ -203,6 +219,7 @@ impl Fabric {
             provisioning_state: ProvisioningState::Succeeded,
             configuration_state: ConfigurationState::Provisioned,
             operations: Vec::new(),
+            notes: Notes::default(),
             created: at,
             modified: at,
         }

@@ -13,7 +13,7 @@ use crate::agents::Agent;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
 use crate::model::{
-    Event, Fabric, Lock, Operation, OperationKind, OperationState, Timestamp, Upgrade,
+    Event, Fabric, Lock, Notes, Operation, OperationKind, OperationState, Timestamp, Upgrade,
 };
 use crate::plan::{self, Plan, Policy, Request};
 use crate::store::{Revision, Store};
@@ -63,6 +63,17 @@ pub enum StateAction {
     Disable,
     /// Replace it.
     Rma,
+}
+
+/// What is to be noted on a resource; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoteChange {
+    /// All tags.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The description, or none any more.
+    pub annotation: Option<Option<String>>,
+    /// A device's serial number.
+    pub serial_number: Option<String>,
 }
 
 /// What has become of a commit of a fabric's configuration.
@@ -252,7 +263,7 @@ impl Service {
     }
 
     /// Takes a device out of service, into replacement, or back. Returns the operation that
-    /// verifies a device that has come back.
+    /// verifies a device that has come back, or brings the newest set to one that was replaced.
     ///
     /// # Errors
     /// Returns [`ServiceError::Refused`] or [`ServiceError::NotFound`].
@@ -265,12 +276,16 @@ impl Service {
         let keeper = self.keeper(&fabric)?;
         let (policy, at, name) = (self.parts.policy, (self.parts.clock)(), device.name().clone());
         let decide = move |fabric: &Fabric| change_state(fabric, &policy, &name, action, at);
-        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })??;
+        let written = keeper.journal.write(decide).await;
+        let replaced = written.map_err(|source| ServiceError::Journal { source })??;
         if action != StateAction::Enable {
             return Ok(None);
         }
-        let devices = BTreeSet::from([device.name().clone()]);
-        self.submit(&fabric, Request::Verify(devices), None).await.map(Some)
+        let request = match replaced {
+            true => Request::ResyncDevice(device.name().clone()),
+            false => Request::Verify(BTreeSet::from([device.name().clone()])),
+        };
+        self.submit(&fabric, request, None).await.map(Some)
     }
 
     /// Locks or unlocks a fabric.
@@ -324,6 +339,43 @@ impl Service {
         };
         let event = Event::UpgradeSet { upgrade, version };
         self.record(fabric, Some(request), vec![event]).await
+    }
+
+    /// Changes what is noted on a fabric or on one of its devices.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::NotFound`], or that the journal cannot be written.
+    pub async fn note(
+        &self,
+        fabric: &FabricId,
+        device: Option<&ResourceName>,
+        change: NoteChange,
+    ) -> Result<(), ServiceError> {
+        let keeper = self.keeper(fabric)?;
+        let (at, device) = ((self.parts.clock)(), device.cloned());
+        let decide = move |fabric: &Fabric| {
+            let (known, serial) = match &device {
+                None => (&fabric.notes, None),
+                Some(name) => {
+                    let device = fabric.devices.get(name).ok_or_else(|| {
+                        let id = fabric.device_id(name).to_string();
+                        ServiceError::NotFound { what: "device", id }
+                    })?;
+                    (&device.notes, Some(&device.spec.serial_number))
+                }
+            };
+            let notes = Notes {
+                tags: change.tags.unwrap_or_else(|| known.tags.clone()),
+                annotation: change.annotation.unwrap_or_else(|| known.annotation.clone()),
+            };
+            let serial_number = change.serial_number.filter(|new| serial != Some(new));
+            if notes == *known && serial_number.is_none() {
+                return Ok((Vec::new(), ()));
+            }
+            let event = Event::Noted { device, notes, serial_number, at };
+            Ok((vec![Entry::Durable(event)], ()))
+        };
+        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }
 
     async fn record(
@@ -441,13 +493,14 @@ fn restarted(fabric: &Fabric, at: Timestamp) -> Vec<Entry> {
     entries
 }
 
+/// Also tells whether another device, which waits for its passwords, comes into service.
 fn change_state(
     fabric: &Fabric,
     policy: &Policy,
     name: &ResourceName,
     action: StateAction,
     at: Timestamp,
-) -> Result<(Vec<Entry>, ()), ServiceError> {
+) -> Result<(Vec<Entry>, bool), ServiceError> {
     let (request, state, event) = match action {
         StateAction::Enable => (
             Request::Enable(name.clone()),
@@ -464,12 +517,20 @@ fn change_state(
     plan::guard::admit(fabric, policy, &request)
         .map_err(|refusal| ServiceError::Refused { refusal })?;
     let mut entries = Vec::new();
+    let mut replaced = false;
     if let Some(device) = fabric.devices.get(name) {
         entries = every_secret(device, name, event, at);
+        let waits = device.credentials().any(|credential| credential.pending.is_some());
+        replaced = waits && action == StateAction::Enable;
+    }
+    if replaced {
+        // Passwords will be brought to it: what blocks a resync blocks this.
+        plan::guard::admit(fabric, policy, &Request::Resync)
+            .map_err(|refusal| ServiceError::Refused { refusal })?;
     }
     let device = name.clone();
     entries.push(Entry::Durable(Event::AdministrativeStateSet { device, state }));
-    Ok((entries, ()))
+    Ok((entries, replaced))
 }
 
 /// Feeds one event to every secret of a device.

@@ -2,7 +2,8 @@
 //! `Microsoft.ManagedNetworkFabric` 2025-07-15, as its published clients use them.
 //!
 //! Paths compare without case, as everywhere in ARM; that is why the path is parsed here and not by
-//! the router. Everything is read-only but the actions, and no answer ever carries a password.
+//! the router. Resources come from inventories; what is noted on them can be changed here, and no
+//! answer ever carries a password.
 
 mod action;
 mod directory;
@@ -10,6 +11,7 @@ mod list;
 mod operation;
 mod path;
 mod query;
+mod update;
 mod wire;
 
 use std::sync::Arc;
@@ -55,8 +57,8 @@ async fn handle(State(door): State<Door>, Path(path): Path<String>, request: Req
 async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, ApiError> {
     let caller = Caller::of(&request)?;
     let target = path::parse(path)?;
-    target.check_method(request.method())?;
-    let service = target.enter(door, &caller)?;
+    let verb = target.verb(request.method())?;
+    let service = target.enter(door, &caller, verb)?;
     // Whatever version of the directory a client knows, this is all that there is of it.
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
     let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
@@ -66,8 +68,18 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
         Target::List { kind, scope } => {
             list::list(service, &caller, kind, &scope, &query, &request)
         }
-        Target::Fabric(id) => show_fabric(service, &id),
-        Target::Device(id) => show_device(service, &id),
+        Target::Fabric(id) => {
+            if let Verb::Update { whole } = verb {
+                update::fabric(service, &id, whole, request).await?;
+            }
+            show_fabric(service, &id)
+        }
+        Target::Device(id) => {
+            if let Verb::Update { whole } = verb {
+                update::device(service, &id, whole, request).await?;
+            }
+            show_device(service, &id)
+        }
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
         Target::DeviceAction(id, action) => action::on_device(service, id, action, request).await,
         Target::Operation { subscription, id } => {
@@ -93,56 +105,74 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
     }
 }
 
+/// What is done to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    /// It is shown.
+    Show,
+    /// What is noted on it changes; `whole`: what is not given is taken away.
+    Update {
+        /// `PUT`, not `PATCH`.
+        whole: bool,
+    },
+    /// Its action is carried out.
+    Act,
+}
+
+impl Verb {
+    fn right(self) -> Right {
+        if self == Self::Show { Right::Read } else { Right::Operate }
+    }
+}
+
 impl Target {
     /// Lets a caller in who has the right to what the request is about.
-    fn enter<'d>(&self, door: &'d Door, caller: &Caller) -> Result<&'d Arc<Service>, ApiError> {
-        let read = |kind: &str| format!("{PROVIDER}/{kind}/read");
+    fn enter<'d>(
+        &self,
+        door: &'d Door,
+        caller: &Caller,
+        verb: Verb,
+    ) -> Result<&'d Arc<Service>, ApiError> {
+        let of = |kind: &str| {
+            format!("{PROVIDER}/{kind}/{}", if verb == Verb::Show { "read" } else { "write" })
+        };
         let act = |kind: &str, name: &str| format!("{PROVIDER}/{kind}/{name}/action");
-        match self {
-            Self::List { kind, .. } => {
-                door.open(caller, &read(kind.as_str()), Right::Read, AccessScope::Visible)
-            }
+        let (action, fabric) = match self {
+            Self::List { kind, .. } => (of(kind.as_str()), None),
             Self::Directory(_) | Self::Subscription(_) => {
-                door.open(caller, "Microsoft.Resources/read", Right::Read, AccessScope::Visible)
+                ("Microsoft.Resources/subscriptions/read".to_owned(), None)
             }
-            Self::Fabric(id) => {
-                let action = read(FabricId::KIND);
-                door.open(caller, &action, Right::Read, AccessScope::Fabric(id))
-            }
-            Self::Device(id) => {
-                let (action, fabric) = (read(DeviceId::KIND), door.fabric_of(id)?);
-                door.open(caller, &action, Right::Read, AccessScope::Fabric(&fabric))
-            }
+            Self::Fabric(id) => (of(FabricId::KIND), Some(id.clone())),
+            Self::Device(id) => (of(DeviceId::KIND), Some(door.fabric_of(id)?)),
             Self::FabricAction(id, action) => {
-                let action = act(FabricId::KIND, action.as_str());
-                door.open(caller, &action, Right::Operate, AccessScope::Fabric(id))
+                (act(FabricId::KIND, action.as_str()), Some(id.clone()))
             }
             Self::DeviceAction(id, action) => {
-                let action = act(DeviceId::KIND, action.as_str());
-                let fabric = door.fabric_of(id)?;
-                door.open(caller, &action, Right::Operate, AccessScope::Fabric(&fabric))
+                (act(DeviceId::KIND, action.as_str()), Some(door.fabric_of(id)?))
             }
             Self::Operation { id, .. } => {
-                let fabric = door.fabric_of_operation(*id)?;
-                let action = read("locations/operationStatuses");
-                door.open(caller, &action, Right::Read, AccessScope::Fabric(&fabric))
+                (of("locations/operationStatuses"), Some(door.fabric_of_operation(*id)?))
             }
-        }
+        };
+        let scope = fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric);
+        door.open(caller, &action, verb.right(), scope)
     }
 
-    fn check_method(&self, method: &Method) -> Result<(), ApiError> {
-        let allowed = match self {
-            Self::FabricAction(..) | Self::DeviceAction(..) => Method::POST,
-            Self::List { .. }
-            | Self::Fabric(_)
-            | Self::Device(_)
-            | Self::Directory(_)
-            | Self::Subscription(_)
-            | Self::Operation { .. } => Method::GET,
-        };
-        if *method == allowed {
-            return Ok(());
+    fn verb(&self, method: &Method) -> Result<Verb, ApiError> {
+        let is_resource = matches!(self, Self::Fabric(_) | Self::Device(_));
+        let is_action = matches!(self, Self::FabricAction(..) | Self::DeviceAction(..));
+        match *method {
+            Method::POST if is_action => return Ok(Verb::Act),
+            Method::GET if !is_action => return Ok(Verb::Show),
+            Method::PATCH if is_resource => return Ok(Verb::Update { whole: false }),
+            Method::PUT if is_resource => return Ok(Verb::Update { whole: true }),
+            _ => {}
         }
+        let allowed = match (is_resource, is_action) {
+            (true, _) => "GET, PUT or PATCH",
+            (false, true) => "POST",
+            (false, false) => "GET",
+        };
         let message = format!("The requested resource does not support http method '{method}'.");
         let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
         Err(error.hint(format!("use {allowed}; fabrics are declared with `keyturn fabric apply`")))

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome};
 use super::{
-    Device, Evidence, Fabric, Lock, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord, Timestamp,
-    Upgrade,
+    Device, Evidence, Fabric, Lock, Notes, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord,
+    Timestamp, Upgrade,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::SecretName;
@@ -58,6 +58,18 @@ pub enum Event {
         credential: Credential,
         /// The evidence, if the record rests on a new one.
         evidence: Option<Evidence>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody has noted something on the fabric or on one of its devices.
+    Noted {
+        /// The device; `None`: the fabric itself.
+        device: Option<ResourceName>,
+        /// All notes now.
+        notes: Notes,
+        /// The device's serial number, if it changes: another one takes its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial_number: Option<String>,
         /// When.
         at: Timestamp,
     },
@@ -161,6 +173,10 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
                 }
             }
         }
+        Event::Noted { device, notes, serial_number, at } => {
+            noted(fabric, device.as_ref(), notes, serial_number.as_ref());
+            fabric.modified = *at;
+        }
         Event::AdministrativeStateSet { device, state } => {
             if let Some(device) = fabric.devices.get_mut(device) {
                 device.administrative_state = *state;
@@ -186,6 +202,24 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
     }
 }
 
+fn noted(
+    fabric: &mut Fabric,
+    device: Option<&ResourceName>,
+    notes: &Notes,
+    serial_number: Option<&String>,
+) {
+    let Some(device) = device else {
+        fabric.notes = notes.clone();
+        return;
+    };
+    if let Some(device) = fabric.devices.get_mut(device) {
+        device.notes = notes.clone();
+        if let Some(serial_number) = serial_number {
+            device.spec.serial_number.clone_from(serial_number);
+        }
+    }
+}
+
 fn upgraded(fabric: &mut Fabric, upgrade: Upgrade, version: Option<&String>) {
     fabric.upgrade = upgrade;
     match upgrade {
@@ -206,6 +240,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
         configuration_state: ConfigurationState::Succeeded,
         secrets: BTreeMap::new(),
         last_outcome: None,
+        notes: Notes::default(),
     });
     device.spec = spec.clone();
     for secret in secrets {

@@ -11,8 +11,8 @@ use super::audit::{Fault, audit};
 use super::{Plan, Policy, Request, Step, plan};
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::model::{
-    Device, Fabric, Operation, OperationKind, OperationState, Origin, Secret, SetRecord, Timestamp,
-    Upgrade,
+    Device, Fabric, Notes, Operation, OperationKind, OperationState, Origin, Secret, SetRecord,
+    Timestamp, Upgrade,
 };
 
 const POLICY: Policy =
@@ -70,6 +70,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         configuration_state: ConfigurationState::Succeeded,
         secrets: [(profile, secret)].into(),
         last_outcome: None,
+        notes: Notes::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use protocol::credential::{self, Phase};
 use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::password::Password;
-use protocol::status::SynchronizationStatus;
+use protocol::status::{AdministrativeState, SynchronizationStatus};
 
 use super::{Keeper, Service, ServiceError};
 use crate::execute::Values;
@@ -53,6 +53,8 @@ struct Draft<'p> {
     created: Vec<ResourceName>,
     changed: Vec<ResourceName>,
     unproven: BTreeSet<ResourceName>,
+    /// Devices in whose place, by this application, other ones stand.
+    replaced: BTreeSet<ResourceName>,
     declared: Vec<(DeviceSpec, Vec<(ProfileName, SecretSpecDraft)>)>,
 }
 
@@ -124,7 +126,11 @@ impl Service {
             let device = before.devices.get(&spec.name);
             if let Some(device) = device {
                 fixed(device, spec)?;
+                if is_replaced(device, spec) {
+                    draft.replaced.insert(spec.name.clone());
+                }
             }
+            let replaced = draft.replaced.contains(&spec.name);
             let mut secrets = Vec::new();
             for profile in
                 self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
@@ -133,7 +139,8 @@ impl Service {
                 let name = naming::name(&before.id, &profile.name, own);
                 let told = passwords.get(&spec.name, &profile.name);
                 let secret = device.and_then(|device| device.secrets.get(&profile.name));
-                let is_new = match (secret, told) {
+                // Of another device in the place of a known one nothing is known.
+                let is_new = match (secret.filter(|_| !replaced), told) {
                     (None, None) => {
                         return Err(ServiceError::PasswordMissing {
                             device: spec.name.clone(),
@@ -238,9 +245,10 @@ impl Service {
         }
         let retold: Vec<(ResourceName, ProfileName)> =
             draft.told.iter().map(|told| (told.device.clone(), told.profile.clone())).collect();
+        let replaced = draft.replaced.clone();
         let decide = move |fabric: &Fabric| {
             let mut entries: Vec<Entry> = events.into_iter().map(Entry::Durable).collect();
-            entries.extend(adopt_again(fabric, &retold, set, at));
+            entries.extend(adopt_again(fabric, &retold, &replaced, set, at));
             Ok::<_, ServiceError>((entries, ()))
         };
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
@@ -295,17 +303,24 @@ impl Service {
 type SharedVersions = BTreeMap<ProfileName, SecretVersion>;
 type OwnVersions = BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>;
 
-/// A told password of a secret that is known already is one more candidate.
+/// A told password of a secret that is known already is one more candidate; that of a device which
+/// stands in another's place is the only one, and the fabric's newest set shall follow it.
 fn adopt_again(
     fabric: &Fabric,
     retold: &[(ResourceName, ProfileName)],
+    replaced: &BTreeSet<ResourceName>,
     set: PasswordSet,
     at: Timestamp,
 ) -> Vec<Entry> {
+    let wanted = fabric.wanted_set().unwrap_or(set);
     let mut by_device: BTreeMap<&ResourceName, Vec<(ProfileName, credential::Event)>> =
         BTreeMap::new();
     for (device, profile) in retold {
-        let event = credential::Event::Adopt { set };
+        let event = if replaced.contains(device) {
+            credential::Event::Replaced { bootstrap: set, set: wanted }
+        } else {
+            credential::Event::Adopt { set }
+        };
         by_device.entry(device).or_default().push((profile.clone(), event));
     }
     let moved = by_device.into_iter().filter_map(|(name, events)| {
@@ -364,6 +379,17 @@ fn note(
     if changed {
         draft.declared.push((spec.clone(), secrets));
     }
+}
+
+/// Tells whether an operator says that another device stands in the place of one that is being
+/// replaced: it shows another host key, or, where it has none, another serial number.
+fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
+    let key = |spec: &DeviceSpec| spec.ssh.as_ref().map(|ssh| ssh.host_key.clone());
+    let other = match (key(&device.spec), key(spec)) {
+        (None, None) => device.spec.serial_number != spec.serial_number,
+        (was, is) => was != is,
+    };
+    device.administrative_state == AdministrativeState::RMA && other
 }
 
 /// A name stands for one device: another platform or role would be another device.

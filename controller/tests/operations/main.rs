@@ -214,6 +214,79 @@ async fn disabled_devices_are_skipped_and_named_and_come_back_by_resync() {
     world.assert_revealed_opens().await;
 }
 
+/// The documents' flow: disable, RMA, the replacement approved by its host key and the passwords
+/// that it came with, enable; the newest set follows by itself.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_device_gets_the_newest_set_when_it_is_enabled() {
+    let mut world = world(&SWITCHES).await;
+    world.adopt().await;
+    rotate(&world).await;
+    let device = world.device_id("ce-02");
+    for action in [StateAction::Disable, StateAction::Rma] {
+        world.service.set_administrative_state(&device, action).await.unwrap();
+    }
+    let resync = Request::ResyncDevice("ce-02".parse().unwrap());
+    let refused = world.service.submit(&world.fabric(), resync, None).await.unwrap_err();
+    assert!(matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeviceInRma"));
+
+    let factory = |user: &str| format!("Replacement-{user}.9");
+    let old = world.devices.with("ce-02", |device| {
+        let old = device.running.clone();
+        for user in old.keys() {
+            device.running.insert(user.clone(), factory(user));
+        }
+        device.startup = device.running.clone();
+        device.refused_logins = 0;
+        old
+    });
+    // The same inventory again says of no replacement, and must not take the device for one.
+    world.apply().await;
+    let revealed = world.service.reveal(&device, "admin").await.unwrap();
+    assert_eq!(revealed.value.expose(), old["admin"]);
+    world.replace_host_key("ce-02");
+    world.passwords.push_str("[devices.ce-02]\n");
+    for user in old.keys() {
+        world.passwords.push_str(&format!("{user} = \"{}\"\n", factory(user)));
+    }
+    world.apply().await;
+    assert_eq!(world.devices.with("ce-02", |device| device.changes), 1, "nothing yet");
+    let enabled = world.service.set_administrative_state(&device, StateAction::Enable).await;
+    let operation = world.wait(enabled.unwrap().unwrap()).await;
+    assert_eq!(
+        (operation.state, operation.set),
+        (OperationState::Succeeded, protocol::id::PasswordSet(2))
+    );
+    assert_eq!(sets(&world), 1);
+    assert_eq!(status(&world, "ce-02"), SynchronizationStatus::InSync);
+    let (now, refused) =
+        world.devices.with("ce-02", |device| (device.running.clone(), device.refused_logins));
+    assert_eq!((now, refused), (old, 0), "the set that the fabric has, without a wrong guess");
+    world.assert_revealed_opens().await;
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_is_not_enabled_while_passwords_must_not_be_brought() {
+    let mut world = world(&SWITCHES).await;
+    world.adopt().await;
+    rotate(&world).await;
+    let device = world.device_id("ce-02");
+    for action in [StateAction::Disable, StateAction::Rma] {
+        world.service.set_administrative_state(&device, action).await.unwrap();
+    }
+    world.replace_host_key("ce-02");
+    world.apply().await;
+    world.service.set_lock(&world.fabric(), Lock::Administrative, true).await.unwrap();
+    let refused = world.service.set_administrative_state(&device, StateAction::Enable).await;
+    assert!(
+        matches!(refused, Err(ServiceError::Refused { refusal }) if refusal.code == "FabricLocked")
+    );
+    let state =
+        |f: &controller::model::Fabric| f.devices[&"ce-02".parse().unwrap()].administrative_state;
+    let state = world.service.read(&world.fabric(), state).unwrap();
+    assert_eq!(state, protocol::status::AdministrativeState::RMA, "nothing was changed");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_device_is_in_deferred_control_until_resynced() {
     let world = world(&SWITCHES).await;

@@ -91,7 +91,7 @@ fn answer_with(
     }
 }
 
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::spawn(work).await {
@@ -105,7 +105,7 @@ async fn to_its_end<T: Send + 'static>(
     }
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
 }
 

@@ -1,5 +1,6 @@
 //! `NetworkDevice`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use protocol::id::ResourceName;
@@ -19,17 +20,15 @@ pub(in crate::edge::arm) struct NetworkDevice {
     name: String,
     r#type: &'static str,
     location: String,
-    tags: Tags,
+    tags: BTreeMap<String, String>,
     properties: Properties,
 }
-
-/// Nothing here sets tags.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Tags {}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Properties {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotation: Option<String>,
     host_name: String,
     serial_number: String,
     network_device_role: DeviceRole,
@@ -60,8 +59,9 @@ pub(in crate::edge::arm) fn device(
         name: name.to_string(),
         r#type: "microsoft.managednetworkfabric/networkdevices",
         location: fabric.spec.location.clone(),
-        tags: Tags {},
+        tags: device.notes.tags.clone(),
         properties: Properties {
+            annotation: device.notes.annotation.clone(),
             host_name: name.to_string(),
             serial_number: device.spec.serial_number.clone(),
             network_device_role: device.spec.role,

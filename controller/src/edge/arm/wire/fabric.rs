@@ -1,9 +1,10 @@
 //! `NetworkFabric`.
 
+use std::collections::BTreeMap;
+
 use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, ProvisioningState};
 use serde::Serialize;
 
-use super::device::Tags;
 use super::secret::{self, SecretRotationStatus};
 use crate::edge::rfc3339;
 use crate::model::{Fabric, Operation, OperationState};
@@ -17,7 +18,7 @@ pub(in crate::edge::arm) struct NetworkFabric {
     name: String,
     r#type: &'static str,
     location: String,
-    tags: Tags,
+    tags: BTreeMap<String, String>,
     system_data: SystemData,
     properties: Properties,
 }
@@ -32,6 +33,8 @@ struct SystemData {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Properties {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fabric_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +90,7 @@ pub(in crate::edge::arm) fn fabric(service: &Service, fabric: &Fabric) -> Networ
         name: fabric.id.name().to_string(),
         r#type: "microsoft.managednetworkfabric/networkfabrics",
         location: fabric.spec.location.clone(),
-        tags: Tags {},
+        tags: fabric.notes.tags.clone(),
         system_data: SystemData {
             created_at: rfc3339::text(fabric.created),
             last_modified_at: rfc3339::text(fabric.modified),
@@ -103,6 +106,7 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
         feature_flag_value: value.clone(),
     });
     Properties {
+        annotation: fabric.notes.annotation.clone(),
         fabric_version: fabric.version.clone(),
         terminal_server_configuration: terminal_server(service, fabric),
         fabric_locks: [
