@@ -1,20 +1,17 @@
 //! The one door for everybody who asks for something: the edges, the command line, the demo. Each
 //! rule is written once here or below.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::credential;
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, ProfileName, ResourceName};
-use protocol::status::AdministrativeState;
 use tokio::sync::{Mutex, watch};
 
 use crate::agents::Agent;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
-use crate::model::{
-    Event, Fabric, Lock, Notes, Operation, OperationKind, OperationState, Timestamp, Upgrade,
-};
+use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp};
 use crate::plan::{self, Plan, Policy, Request};
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
@@ -23,10 +20,12 @@ use crate::vault::Vault;
 mod adopt;
 mod error;
 mod reveal;
+mod state;
 
 pub use self::adopt::Applied;
 pub use self::error::ServiceError;
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
+pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};
 
 /// What a service is made of.
 pub struct Parts {
@@ -52,55 +51,6 @@ impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").field("policy", &self.policy).finish_non_exhaustive()
     }
-}
-
-/// What an operator does to a device's administrative state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateAction {
-    /// Put it into service; what it holds is verified.
-    Enable,
-    /// Take it out of service.
-    Disable,
-    /// Replace it.
-    Rma,
-}
-
-/// What is to be noted on a resource; `None` leaves it as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NoteChange {
-    /// All tags.
-    pub tags: Option<BTreeMap<String, String>>,
-    /// The description, or none any more.
-    pub annotation: Option<Option<String>>,
-    /// A device's serial number.
-    pub serial_number: Option<String>,
-}
-
-/// What has become of a commit of a fabric's configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitAction {
-    /// It has begun.
-    Begin,
-    /// It has ended, and the configuration is on the devices.
-    Complete,
-    /// It has ended, and nothing was changed.
-    RollBack,
-    /// It has begun and ended.
-    AtOnce,
-}
-
-/// What has become of an upgrade of a fabric.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpgradeAction {
-    /// It has begun.
-    Start {
-        /// The version that it leads to.
-        version: String,
-    },
-    /// It has ended as it should.
-    Complete,
-    /// It has failed.
-    Fail,
 }
 
 /// Everything that can be asked of Keyturn.
@@ -262,140 +212,6 @@ impl Service {
         Ok(admitted)
     }
 
-    /// Takes a device out of service, into replacement, or back. Returns the operation that
-    /// verifies a device that has come back, or brings the newest set to one that was replaced.
-    ///
-    /// # Errors
-    /// Returns [`ServiceError::Refused`] or [`ServiceError::NotFound`].
-    pub async fn set_administrative_state(
-        &self,
-        device: &DeviceId,
-        action: StateAction,
-    ) -> Result<Option<OperationId>, ServiceError> {
-        let fabric = self.find_device(device)?;
-        let keeper = self.keeper(&fabric)?;
-        let (policy, at, name) = (self.parts.policy, (self.parts.clock)(), device.name().clone());
-        let decide = move |fabric: &Fabric| change_state(fabric, &policy, &name, action, at);
-        let written = keeper.journal.write(decide).await;
-        let replaced = written.map_err(|source| ServiceError::Journal { source })??;
-        if action != StateAction::Enable {
-            return Ok(None);
-        }
-        let request = match replaced {
-            true => Request::ResyncDevice(device.name().clone()),
-            false => Request::Verify(BTreeSet::from([device.name().clone()])),
-        };
-        self.submit(&fabric, request, None).await.map(Some)
-    }
-
-    /// Locks or unlocks a fabric.
-    ///
-    /// # Errors
-    /// Returns [`ServiceError::NotFound`], or that the journal cannot be written.
-    pub async fn set_lock(
-        &self,
-        fabric: &FabricId,
-        lock: Lock,
-        locked: bool,
-    ) -> Result<(), ServiceError> {
-        self.record(fabric, None, vec![Event::LockSet { lock, locked }]).await
-    }
-
-    /// Notes what becomes of a commit of the fabric's configuration, which others carry out: no
-    /// password is changed while it is in progress.
-    ///
-    /// # Errors
-    /// Returns [`ServiceError::Refused`] where a commit may not begin now, or none is in progress.
-    pub async fn set_commit(
-        &self,
-        fabric: &FabricId,
-        commit: CommitAction,
-    ) -> Result<(), ServiceError> {
-        let begun = Event::CommitSet { in_progress: true, committed: false };
-        let ended = |committed| Event::CommitSet { in_progress: false, committed };
-        let (request, events) = match commit {
-            CommitAction::Begin => (Request::Commit, vec![begun]),
-            CommitAction::Complete => (Request::EndCommit, vec![ended(true)]),
-            CommitAction::RollBack => (Request::EndCommit, vec![ended(false)]),
-            CommitAction::AtOnce => (Request::Commit, vec![begun, ended(true)]),
-        };
-        self.record(fabric, Some(request), events).await
-    }
-
-    /// Notes what becomes of an upgrade of the fabric, which others carry out: no password is
-    /// changed while it is in progress, and none is rotated after it has failed.
-    ///
-    /// # Errors
-    /// Returns [`ServiceError::Refused`] where an upgrade may not begin now, or none is in progress.
-    pub async fn set_upgrade(
-        &self,
-        fabric: &FabricId,
-        upgrade: UpgradeAction,
-    ) -> Result<(), ServiceError> {
-        let (request, upgrade, version) = match upgrade {
-            UpgradeAction::Start { version } => (Request::Upgrade, Upgrade::Running, Some(version)),
-            UpgradeAction::Complete => (Request::EndUpgrade, Upgrade::None, None),
-            UpgradeAction::Fail => (Request::EndUpgrade, Upgrade::Failed, None),
-        };
-        let event = Event::UpgradeSet { upgrade, version };
-        self.record(fabric, Some(request), vec![event]).await
-    }
-
-    /// Changes what is noted on a fabric or on one of its devices.
-    ///
-    /// # Errors
-    /// Returns [`ServiceError::NotFound`], or that the journal cannot be written.
-    pub async fn note(
-        &self,
-        fabric: &FabricId,
-        device: Option<&ResourceName>,
-        change: NoteChange,
-    ) -> Result<(), ServiceError> {
-        let keeper = self.keeper(fabric)?;
-        let (at, device) = ((self.parts.clock)(), device.cloned());
-        let decide = move |fabric: &Fabric| {
-            let (known, serial) = match &device {
-                None => (&fabric.notes, None),
-                Some(name) => {
-                    let device = fabric.devices.get(name).ok_or_else(|| {
-                        let id = fabric.device_id(name).to_string();
-                        ServiceError::NotFound { what: "device", id }
-                    })?;
-                    (&device.notes, Some(&device.spec.serial_number))
-                }
-            };
-            let notes = Notes {
-                tags: change.tags.unwrap_or_else(|| known.tags.clone()),
-                annotation: change.annotation.unwrap_or_else(|| known.annotation.clone()),
-            };
-            let serial_number = change.serial_number.filter(|new| serial != Some(new));
-            if notes == *known && serial_number.is_none() {
-                return Ok((Vec::new(), ()));
-            }
-            let event = Event::Noted { device, notes, serial_number, at };
-            Ok((vec![Entry::Durable(event)], ()))
-        };
-        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
-    }
-
-    async fn record(
-        &self,
-        fabric: &FabricId,
-        request: Option<Request>,
-        events: Vec<Event>,
-    ) -> Result<(), ServiceError> {
-        let keeper = self.keeper(fabric)?;
-        let policy = self.parts.policy;
-        let decide = move |fabric: &Fabric| {
-            if let Some(request) = &request {
-                plan::guard::admit(fabric, &policy, request)
-                    .map_err(|refusal| ServiceError::Refused { refusal })?;
-            }
-            Ok((events.into_iter().map(Entry::Durable).collect(), ()))
-        };
-        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
-    }
-
     /// Returns an operation and its fabric.
     ///
     /// # Errors
@@ -491,46 +307,6 @@ fn restarted(fabric: &Fabric, at: Timestamp) -> Vec<Entry> {
         entries.extend(every_secret(device, name, event, at));
     }
     entries
-}
-
-/// Also tells whether another device, which waits for its passwords, comes into service.
-fn change_state(
-    fabric: &Fabric,
-    policy: &Policy,
-    name: &ResourceName,
-    action: StateAction,
-    at: Timestamp,
-) -> Result<(Vec<Entry>, bool), ServiceError> {
-    let (request, state, event) = match action {
-        StateAction::Enable => (
-            Request::Enable(name.clone()),
-            AdministrativeState::Enabled,
-            credential::Event::Release,
-        ),
-        StateAction::Disable => {
-            (Request::Disable(name.clone()), AdministrativeState::Disabled, credential::Event::Hold)
-        }
-        StateAction::Rma => {
-            (Request::Rma(name.clone()), AdministrativeState::RMA, credential::Event::Hold)
-        }
-    };
-    plan::guard::admit(fabric, policy, &request)
-        .map_err(|refusal| ServiceError::Refused { refusal })?;
-    let mut entries = Vec::new();
-    let mut replaced = false;
-    if let Some(device) = fabric.devices.get(name) {
-        entries = every_secret(device, name, event, at);
-        let waits = device.credentials().any(|credential| credential.pending.is_some());
-        replaced = waits && action == StateAction::Enable;
-    }
-    if replaced {
-        // Passwords will be brought to it: what blocks a resync blocks this.
-        plan::guard::admit(fabric, policy, &Request::Resync)
-            .map_err(|refusal| ServiceError::Refused { refusal })?;
-    }
-    let device = name.clone();
-    entries.push(Entry::Durable(Event::AdministrativeStateSet { device, state }));
-    Ok((entries, replaced))
 }
 
 /// Feeds one event to every secret of a device.

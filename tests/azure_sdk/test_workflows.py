@@ -189,3 +189,54 @@ def test_a_configuration_lock_is_shown_and_keeps_no_password_from_being_rotated(
         body = {"lockType": "Configuration", "action": action}
         client.network_fabrics.begin_lock_fabric(site.group, site.fabric, body).result()
         assert lock_states(client, site) == {"Administrative": "Disabled", "Configuration": state}
+
+
+def set_serial(client, site, device, serial):
+    body = {"properties": {"serialNumber": serial}}
+    return client.network_devices.begin_update(site.group, device, body).result()
+
+
+def test_a_device_is_replaced_step_by_step(fresh):
+    client = fresh.client()
+    assert rotate(client, fresh).status == "Succeeded"
+    set_state(client, fresh, "ce-02", "Disable")
+    device = set_serial(client, fresh, "ce-02", "Arista;DCS-7280;12.05;JPE9999")
+    assert device.properties.serial_number == "Arista;DCS-7280;12.05;JPE9999"
+    set_state(client, fresh, "ce-02", "RMA")
+    device = by_name(client, fresh)["ce-02"]
+    assert text(device.properties.administrative_state) == "RMA"
+    assert states(client, fresh)[1] == "EnabledDegraded"
+    refused("DeviceInRma", client.network_devices.begin_resync_passwords, fresh.group, "ce-02")
+    said = fresh.run("keyturn-lab", "replace", "--dir", fresh.lab_dir, "ce-02")
+    assert said.returncode == 0, said.stderr
+    # The operator approves the new device by its host key and the passwords that it came with.
+    fresh.keyturn("fabric", "apply", "-f", fresh.lab_dir / "fabric.toml")
+    set_state(client, fresh, "ce-02", "Enable")
+    device = by_name(client, fresh)["ce-02"]
+    assert text(device.properties.administrative_state) == "Enabled"
+    assert statuses(device) == {"InSync"}
+    assert sets_in_use(client, fresh) == 1
+    assert states(client, fresh)[1] == "Enabled"
+    assert fresh.reveal("ce-02")["value"] == fresh.reveal("ce-01")["value"]
+    assert fresh.opens("ce-02", "admin", fresh.reveal("ce-02")["value"]) == "running=yes startup=yes"
+
+
+def test_tags_and_descriptions_are_kept_and_read_only_fields_are_ignored(client, site):
+    body = {
+        "tags": {"owner": "core"},
+        "properties": {"annotation": "rack 7", "administrativeState": "Disabled"},
+    }
+    fabric = client.network_fabrics.begin_update(site.group, site.fabric, body).result()
+    assert (fabric.tags, fabric.properties.annotation) == ({"owner": "core"}, "rack 7")
+    assert states(client, site)[1] == "Enabled"
+    device = client.network_devices.begin_update(site.group, "ce-01", {"tags": {"a": "b"}}).result()
+    assert device.tags == {"a": "b"}
+    # What was read can be written back.
+    raw = client.network_devices.get(site.group, "ce-01")
+    again = client.network_devices.begin_create(site.group, "ce-01", raw).result()
+    assert again.tags == {"a": "b"}
+    with pytest.raises(HttpResponseError) as caught:
+        client.network_fabrics.begin_update(
+            site.group, site.fabric, {"properties": {"featureFlags": []}}
+        )
+    assert caught.value.error.target == "featureFlags"
