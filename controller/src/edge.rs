@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
-use self::auth::Door;
+use self::auth::{Door, Gate};
 use crate::access::Tokens;
 use crate::service::Service;
 
@@ -18,6 +18,7 @@ pub mod arm;
 mod auth;
 mod body;
 mod fault;
+mod limit;
 pub mod native;
 mod operation_path;
 mod request_id;
@@ -38,7 +39,7 @@ pub fn routes(service: &Arc<Service>, tokens: &Arc<Tokens>, names: KnownNames) -
     Router::new()
         .merge(native::routes(door.clone(), Arc::clone(tokens), names))
         .merge(arm::routes(door))
-        .layer(from_fn_with_state(Arc::clone(tokens), auth::require))
+        .layer(from_fn_with_state(Gate::new(tokens), auth::require))
         .merge(arm::open_routes())
         .layer(from_fn(request_id::stamp))
 }

@@ -4,21 +4,37 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use protocol::id::{DeviceId, FabricId, OperationId};
+use tokio::time::Instant;
 
 use super::answer::ApiError;
+use super::limit::{Kind, Limits};
 use crate::access::{Principal, Rejected, Right, Scope, Tokens};
 use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
+/// Where requests come in: whom the tokens admit, and how often.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    tokens: Arc<Tokens>,
+    limits: Arc<Limits>,
+}
+
+impl Gate {
+    /// Makes a gate for whoever has one of these tokens.
+    pub(super) fn new(tokens: &Arc<Tokens>) -> Self {
+        Self { tokens: Arc::clone(tokens), limits: Arc::default() }
+    }
+}
+
 /// Lets a request pass only with a token that is good, and notes whose it is.
 pub(super) async fn require(
-    State(tokens): State<Arc<Tokens>>,
+    State(gate): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -28,8 +44,13 @@ pub(super) async fn require(
             "Bearer realm=\"keyturn\"",
         );
     };
-    match tokens.admit(presented, now()) {
+    match gate.tokens.admit(presented, now()) {
         Ok(principal) => {
+            let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+            let kind = if looks { Kind::Read } else { Kind::Write };
+            if !gate.limits.admit(&principal.to_string(), kind, Instant::now()) {
+                return too_many(&principal);
+            }
             request.extensions_mut().insert(Caller(Arc::new(principal)));
             next.run(request).await
         }
@@ -64,6 +85,15 @@ fn refuse(message: &str, challenge: &'static str) -> Response {
     );
     let mut response = error.into_response();
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+/// The one refusal that is to be repeated: the request was not even looked at.
+fn too_many(principal: &Principal) -> Response {
+    let message = format!("The client '{principal}' makes too many requests.");
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+    let mut response = error.hint("wait a second between requests").into_response();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

@@ -234,3 +234,27 @@ async fn a_token_for_no_fabric_or_with_a_wrong_role_is_not_made() {
     }
     assert!(site.tokens.list().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_run_wild_slows_itself_down_and_nobody_else() {
+    let site = site().await;
+    let (wild, other) = (site.token(Role::Operator, None), site.token(Role::Operator, None));
+    let route =
+        routes(&site.operation).into_iter().find(|route| route.path.ends_with("lockFabric"));
+    let route = route.unwrap();
+    let mut refused = 0;
+    for _ in 0..150 {
+        let answer = site.ask(&route, &wild).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(
+                (answer.code(), answer.header("retry-after")),
+                ("TooManyRequests", Some("1"))
+            );
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 50);
+    assert_eq!(site.ask(&route, &other).await.status, StatusCode::BAD_REQUEST);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(site.ask(&route, &wild).await.status, StatusCode::BAD_REQUEST);
+}

@@ -1,0 +1,108 @@
+//! How many requests one principal may make: so many at once, and so many a second after that. A
+//! client that has run wild slows itself down and nobody else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+/// Requests that only look: at once, and a second. Far above what any client of one fabric needs;
+/// a daemon answers some thousands a second.
+const READS: Rate = Rate { burst: 20_000.0, a_second: 10_000.0 };
+
+/// Requests that change something: at once, and a second. Each of them is written to a disk.
+const WRITES: Rate = Rate { burst: 100.0, a_second: 20.0 };
+
+/// Principals that are remembered; beyond it those with full buckets are forgotten.
+const PRINCIPALS_MAX: usize = 10_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    burst: f64,
+    a_second: f64,
+}
+
+/// What kind of request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// It only looks.
+    Read,
+    /// It may change something.
+    Write,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+/// The buckets of all principals.
+#[derive(Debug, Default)]
+pub(super) struct Limits(Mutex<HashMap<(String, Kind), Bucket>>);
+
+impl Kind {
+    fn rate(self) -> Rate {
+        match self {
+            Self::Read => READS,
+            Self::Write => WRITES,
+        }
+    }
+}
+
+impl Limits {
+    /// Counts a request; tells whether it may be made now.
+    pub(super) fn admit(&self, principal: &str, kind: Kind, now: Instant) -> bool {
+        let rate = kind.rate();
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= PRINCIPALS_MAX {
+            buckets.retain(|(_principal, kind), bucket| {
+                bucket.filled(kind.rate(), now) < kind.rate().burst
+            });
+        }
+        let fresh = Bucket { left: rate.burst, at: now };
+        let bucket = buckets.entry((principal.to_owned(), kind)).or_insert(fresh);
+        bucket.left = bucket.filled(rate, now);
+        bucket.at = now;
+        if bucket.left < 1.0 {
+            return false;
+        }
+        bucket.left -= 1.0;
+        true
+    }
+}
+
+impl Bucket {
+    fn filled(&self, rate: Rate, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.left + passed * rate.a_second).min(rate.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_is_let_through_and_then_so_many_a_second() {
+        let (limits, start) = (Limits::default(), Instant::now());
+        let admitted = |now| (0..1000).filter(|_| limits.admit("a", Kind::Write, now)).count();
+        assert_eq!(admitted(start), 100);
+        assert_eq!(admitted(start + Duration::from_millis(500)), 10);
+        assert_eq!(admitted(start + Duration::from_secs(3600)), 100);
+        assert!(limits.admit("b", Kind::Write, start), "others are not slowed down");
+        assert!(limits.admit("a", Kind::Read, start), "nor are reads");
+    }
+
+    #[test]
+    fn principals_with_full_buckets_are_forgotten() {
+        let (limits, start) = (Limits::default(), Instant::now());
+        for at in 0..PRINCIPALS_MAX {
+            limits.admit(&at.to_string(), Kind::Read, start);
+        }
+        limits.admit("one more", Kind::Read, start + Duration::from_secs(60));
+        assert_eq!(limits.0.lock().unwrap().len(), 1);
+    }
+}
