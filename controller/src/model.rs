@@ -74,6 +74,9 @@ pub struct Fabric {
     /// What others noted on the fabric.
     #[serde(default)]
     pub notes: Notes,
+    /// The fabric was deleted. Only the purge of its secrets may be left to do.
+    #[serde(default)]
+    pub deleted: bool,
     /// When the fabric was first and last written.
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
@@ -220,6 +223,7 @@ impl Fabric {
             configuration_state: ConfigurationState::Provisioned,
             operations: Vec::new(),
             notes: Notes::default(),
+            deleted: false,
             created: at,
             modified: at,
         }

@@ -18,6 +18,7 @@ use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
 
 mod adopt;
+mod delete;
 mod error;
 mod reveal;
 mod state;
@@ -91,6 +92,10 @@ impl Service {
         };
         for id in ids {
             let keeper = service.open(id.clone(), None).await?;
+            if keeper.journal.read(|fabric| fabric.deleted) {
+                service.finish_deletion(&keeper.journal.read(Clone::clone)).await?;
+                continue;
+            }
             service.keep(id, keeper.clone());
             let running = keeper.journal.read(|fabric| fabric.running_operation().map(|o| o.id));
             if let Some(operation) = running {
@@ -123,6 +128,10 @@ impl Service {
 
     fn keep(&self, id: FabricId, keeper: Keeper) {
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).insert(id, keeper);
+    }
+
+    fn forget(&self, id: &FabricId) {
+        self.fabrics.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     fn keeper(&self, fabric: &FabricId) -> Result<Keeper, ServiceError> {

@@ -240,3 +240,22 @@ def test_tags_and_descriptions_are_kept_and_read_only_fields_are_ignored(client,
             site.group, site.fabric, {"properties": {"featureFlags": []}}
         )
     assert caught.value.error.target == "featureFlags"
+
+
+def test_a_deleted_fabric_takes_its_secrets_along(fresh):
+    client = fresh.client()
+    value = fresh.reveal("ce-01")["value"]
+    with pytest.raises(ResourceExistsError) as caught:
+        client.network_fabrics.begin_delete(fresh.group, fresh.fabric)
+    assert caught.value.error.code == "FabricNotEmpty"
+    for device in list(by_name(client, fresh)):
+        refused("DeviceInService", client.network_devices.begin_delete, fresh.group, device)
+        set_state(client, fresh, device, "Disable")
+        client.network_devices.begin_delete(fresh.group, device).result()
+    client.network_fabrics.begin_delete(fresh.group, fresh.fabric).result()
+    assert list(client.network_fabrics.list_by_subscription()) == []
+    client.network_fabrics.begin_delete(fresh.group, fresh.fabric).result()
+    # The devices are as they were: told their passwords, a new fabric adopts them.
+    assert fresh.opens("ce-01", "admin", value) == "running=yes startup=yes"
+    fresh.keyturn("fabric", "apply", "-f", fresh.lab_dir / "fabric.toml")
+    assert rotate(client, fresh).status == "Succeeded"

@@ -151,6 +151,8 @@ pub enum FabricCommand {
     LockFabric(LockFabric),
     /// Say what became of a commit of the fabric's configuration; nothing is rotated meanwhile
     CommitConfiguration(CommitConfiguration),
+    /// Forget a fabric without devices, and purge its secrets from the vault
+    Delete(FabricTarget),
     /// Say what became of an upgrade of the fabric; nothing is rotated meanwhile
     #[command(disable_version_flag = true)]
     Upgrade(UpgradeFabric),
@@ -207,6 +209,8 @@ pub enum DeviceCommand {
     ResyncPassword(OnDevice),
     /// Take a device out of service, into replacement, or back
     UpdateAdminState(UpdateAdminState),
+    /// Forget a device that is disabled or in RMA
+    Delete(DeviceTarget),
 }
 
 /// `keyturn secret`

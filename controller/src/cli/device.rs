@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::{DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState};
-use super::fabric::begin;
+use super::fabric::{begin, delete};
 use super::failure::Failure;
 use super::resource::{list, segment, synchronization, text};
 use super::target::Known;
@@ -22,6 +22,10 @@ pub(super) async fn run(
             let device = client.get(&id).await;
             let device = device.map_err(|error| Failure::client("show the device", &error))?;
             terminal.result(device, device_table)
+        }
+        DeviceCommand::Delete(target) => {
+            let id = Known::ask(client).await?.device(&target)?;
+            delete(client, &id, "device", terminal).await
         }
         DeviceCommand::ResyncPassword(on) => resync(client, &on, terminal).await,
         DeviceCommand::UpdateAdminState(update) => set_state(client, &update, terminal).await,

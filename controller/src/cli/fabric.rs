@@ -33,6 +33,10 @@ pub(super) async fn run(
             act(client, &on, "resyncPasswords", "resync the passwords", terminal).await
         }
         FabricCommand::LockFabric(lock) => set_lock(client, &lock, terminal).await,
+        FabricCommand::Delete(target) => {
+            let id = Known::ask(client).await?.fabric(&target)?;
+            delete(client, &id, "fabric", terminal).await
+        }
         FabricCommand::CommitConfiguration(commit) => note_commit(client, &commit, terminal).await,
         FabricCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
     }
@@ -217,4 +221,18 @@ async fn note_upgrade(
     let doing = format!("note an upgrade of fabric `{}`", segment(&id, "networkFabrics"));
     let path = format!("{id}/upgrade");
     begin(client, &path, Some(&body), &doing, false, terminal).await
+}
+
+/// Deletes a resource.
+pub(super) async fn delete(
+    client: &Client,
+    id: &str,
+    what: &str,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let name = id.rsplit('/').next().unwrap_or(id);
+    let doing = format!("delete {what} `{name}`");
+    client.delete(id).await.map_err(|error| Failure::client(&doing, &error))?;
+    terminal.say(&format!("deleted {what} `{name}`"));
+    Ok(())
 }

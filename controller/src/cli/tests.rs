@@ -37,6 +37,8 @@ fn the_verbs_that_operators_know_are_taken() {
         "fabric commit-configuration --commit-stage rollback",
         "fabric upgrade --action Start --version 2.0.0",
         "fabric upgrade --action complete",
+        "fabric delete lab",
+        "device delete ce-01",
         "device list --fabric lab -g g",
         "device show ce-01",
         "device resync-password --ids /subscriptions/x",

@@ -61,6 +61,10 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
     let service = target.enter(door, &caller, verb)?;
     // Whatever version of the directory a client knows, this is all that there is of it.
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
+    if verb == Verb::Delete {
+        Query::read(request.uri())?;
+        return update::delete(service, target).await;
+    }
     let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
     match target {
         Target::Directory(directory) => Ok(directory::show(service, &caller, directory)),
@@ -115,13 +119,19 @@ enum Verb {
         /// `PUT`, not `PATCH`.
         whole: bool,
     },
+    /// It is deleted.
+    Delete,
     /// Its action is carried out.
     Act,
 }
 
 impl Verb {
     fn right(self) -> Right {
-        if self == Self::Show { Right::Read } else { Right::Operate }
+        match self {
+            Self::Show => Right::Read,
+            Self::Update { .. } | Self::Act => Right::Operate,
+            Self::Delete => Right::Administer,
+        }
     }
 }
 
@@ -133,9 +143,12 @@ impl Target {
         caller: &Caller,
         verb: Verb,
     ) -> Result<&'d Arc<Service>, ApiError> {
-        let of = |kind: &str| {
-            format!("{PROVIDER}/{kind}/{}", if verb == Verb::Show { "read" } else { "write" })
+        let doing = match verb {
+            Verb::Show => "read",
+            Verb::Delete => "delete",
+            Verb::Update { .. } | Verb::Act => "write",
         };
+        let of = |kind: &str| format!("{PROVIDER}/{kind}/{doing}");
         let act = |kind: &str, name: &str| format!("{PROVIDER}/{kind}/{name}/action");
         let (action, fabric) = match self {
             Self::List { kind, .. } => (of(kind.as_str()), None),
@@ -143,6 +156,10 @@ impl Target {
                 ("Microsoft.Resources/subscriptions/read".to_owned(), None)
             }
             Self::Fabric(id) => (of(FabricId::KIND), Some(id.clone())),
+            // To delete what is not there is done already.
+            Self::Device(id) if verb == Verb::Delete => {
+                (of(DeviceId::KIND), door.fabric_of(id).ok())
+            }
             Self::Device(id) => (of(DeviceId::KIND), Some(door.fabric_of(id)?)),
             Self::FabricAction(id, action) => {
                 (act(FabricId::KIND, action.as_str()), Some(id.clone()))
@@ -166,10 +183,11 @@ impl Target {
             Method::GET if !is_action => return Ok(Verb::Show),
             Method::PATCH if is_resource => return Ok(Verb::Update { whole: false }),
             Method::PUT if is_resource => return Ok(Verb::Update { whole: true }),
+            Method::DELETE if is_resource => return Ok(Verb::Delete),
             _ => {}
         }
         let allowed = match (is_resource, is_action) {
-            (true, _) => "GET, PUT or PATCH",
+            (true, _) => "GET, PUT, PATCH or DELETE",
             (false, true) => "POST",
             (false, false) => "GET",
         };

@@ -73,6 +73,18 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A device was deleted; it is this fabric's no more.
+    DeviceDeleted {
+        /// The device.
+        device: ResourceName,
+        /// When.
+        at: Timestamp,
+    },
+    /// The fabric was deleted. Declared again, it is another one with its name.
+    FabricDeleted {
+        /// When.
+        at: Timestamp,
+    },
     /// A device goes into or out of service.
     AdministrativeStateSet {
         /// The device.
@@ -155,6 +167,11 @@ pub struct SecretSpec {
 pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
     match event {
         Event::FabricDeclared { spec, at } => {
+            if fabric.deleted {
+                let epoch = fabric.epoch;
+                *fabric = Fabric::new(fabric.id.clone(), spec.clone(), *at);
+                fabric.epoch = epoch;
+            }
             fabric.spec = spec.clone();
             fabric.modified = *at;
         }
@@ -175,6 +192,14 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         }
         Event::Noted { device, notes, serial_number, at } => {
             noted(fabric, device.as_ref(), notes, serial_number.as_ref());
+            fabric.modified = *at;
+        }
+        Event::DeviceDeleted { device, at } => {
+            fabric.devices.remove(device);
+            fabric.modified = *at;
+        }
+        Event::FabricDeleted { at } => {
+            fabric.deleted = true;
             fabric.modified = *at;
         }
         Event::AdministrativeStateSet { device, state } => {

@@ -34,6 +34,10 @@ pub enum Request {
     Rma(ResourceName),
     /// Put a device into service.
     Enable(ResourceName),
+    /// Forget a device.
+    DeleteDevice(ResourceName),
+    /// Forget the fabric, and purge its secrets.
+    DeleteFabric,
 }
 
 /// Why a request is refused: a stable code, the object and its state in words, what mends it.
@@ -79,6 +83,8 @@ const TABLE: &[Row] = &[
     ("DeferredControl", takes_device_out, device_deferred),
     ("CommitNotInProgress", ends_commit, no_commit),
     ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
+    ("DeviceInService", deletes_device, in_service),
+    ("FabricNotEmpty", deletes_fabric, not_empty),
     ("PasswordSetsDiffer", upgrades, split_key),
     ("PasswordSetsMax", rotates, too_many_sets),
 ];
@@ -120,6 +126,8 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
         Request::Disable(device) => format!("disabling of device `{device}`"),
         Request::Rma(device) => format!("RMA of device `{device}`"),
         Request::Enable(device) => format!("enabling of device `{device}`"),
+        Request::DeleteDevice(device) => format!("deletion of device `{device}`"),
+        Request::DeleteFabric => format!("deletion of fabric `{name}`"),
     }
 }
 
@@ -152,6 +160,14 @@ fn ends_upgrade(request: &Request) -> bool {
     matches!(request, Request::EndUpgrade)
 }
 
+fn deletes_device(request: &Request) -> bool {
+    matches!(request, Request::DeleteDevice(_))
+}
+
+fn deletes_fabric(request: &Request) -> bool {
+    matches!(request, Request::DeleteFabric)
+}
+
 fn takes_device_out(request: &Request) -> bool {
     matches!(request, Request::Disable(_) | Request::Rma(_))
 }
@@ -170,7 +186,8 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
         Request::ResyncDevice(device)
         | Request::Disable(device)
         | Request::Rma(device)
-        | Request::Enable(device) => (!devices.contains_key(device)).then_some(device),
+        | Request::Enable(device)
+        | Request::DeleteDevice(device) => (!devices.contains_key(device)).then_some(device),
         Request::Verify(wanted) => wanted.iter().find(|device| !devices.contains_key(*device)),
         _ => None,
     }?;
@@ -276,6 +293,28 @@ fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
     let because = "its administrative state is RMA".to_owned();
     let hint = "finish the replacement and enable the device".to_owned();
     Some(Blocked { because, hint, devices: vec![name] })
+}
+
+fn in_service(case: &Case<'_>) -> Option<Blocked> {
+    let Request::DeleteDevice(name) = case.request else { return None };
+    let state = case.fabric.devices.get(name)?.administrative_state;
+    if matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA) {
+        return None;
+    }
+    let because = format!("its administrative state is {state:?}");
+    let hint = "disable the device first; note its passwords if you will need them".to_owned();
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
+/// Deleting a device says that nobody needs its passwords any more; only then may they go.
+fn not_empty(case: &Case<'_>) -> Option<Blocked> {
+    let devices: Vec<ResourceName> = case.fabric.devices.keys().cloned().collect();
+    if devices.is_empty() {
+        return None;
+    }
+    let because = format!("it has {} device(s) ({})", devices.len(), list(&devices));
+    let hint = "disable and delete its devices first: their passwords will be purged".to_owned();
+    Some(Blocked { because, hint, devices })
 }
 
 fn device_deferred(case: &Case<'_>) -> Option<Blocked> {

@@ -242,6 +242,25 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
 }
 
 #[test]
+fn only_what_is_out_of_service_can_be_deleted() {
+    let mut fabric = fabric();
+    let one = name("ce-01");
+    let code = |fabric: &Fabric, request| plan(fabric, &POLICY, &request).map_err(|r| r.code).err();
+    assert_eq!(code(&fabric, Request::DeleteDevice(one.clone())), Some("DeviceInService"));
+    assert_eq!(code(&fabric, Request::DeleteFabric), Some("FabricNotEmpty"));
+    for state in [AdministrativeState::Disabled, AdministrativeState::RMA] {
+        fabric.devices.get_mut(&one).unwrap().administrative_state = state;
+        assert_eq!(code(&fabric, Request::DeleteDevice(one.clone())), None);
+    }
+    fabric.operations.push(running());
+    assert_eq!(code(&fabric, Request::DeleteDevice(one)), Some("OperationInProgress"));
+    fabric.devices.clear();
+    assert_eq!(code(&fabric, Request::DeleteFabric), Some("OperationInProgress"));
+    fabric.operations.clear();
+    assert_eq!(code(&fabric, Request::DeleteFabric), None);
+}
+
+#[test]
 fn only_what_was_begun_can_be_ended() {
     let mut fabric = fabric();
     let refused = |fabric: &Fabric, request| plan(fabric, &POLICY, &request).unwrap_err().code;

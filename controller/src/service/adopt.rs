@@ -206,8 +206,11 @@ impl Service {
                 source: Arc::new(source),
             },
         })?;
-        let (nothing_yet, declared) = (crate::store::Revision::ZERO, [text]);
-        let append = self.parts.store.append(&fabric.id, nothing_yet, &declared);
+        // Nothing yet, or what is left of a deleted fabric of that name.
+        let before = self.parts.store.load(&fabric.id).await;
+        let seen = before.map_err(|source| ServiceError::Store { source })?.revision;
+        let declared = [text];
+        let append = self.parts.store.append(&fabric.id, seen, &declared);
         append.await.map_err(|source| ServiceError::Store { source })?;
         let keeper = self.open(fabric.id.clone(), None).await?;
         self.keep(fabric.id.clone(), keeper.clone());

@@ -63,6 +63,8 @@ fn routes(operation: &str) -> Vec<Route> {
         (Method::PUT, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, device.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::DELETE, FABRIC.to_owned(), Value::Null, Administer, Fabric),
+        (Method::DELETE, device.clone(), Value::Null, Administer, Fabric),
         get("/keyturn/v1/fabrics".to_owned(), Visible),
         get(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
         get(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),

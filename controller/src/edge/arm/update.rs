@@ -1,16 +1,20 @@
-//! `PATCH`, and `PUT` on what there is already: what is noted on a resource, and the serial number
+//! `DELETE`, `PATCH`, and `PUT` on what there is already: what is noted on a resource, and the serial number
 //! of a device that is replaced. Read-only fields in a request are ignored, as ARM does. Fabrics
 //! and devices come from inventories, which say more than ARM has words for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
 use protocol::id::{DeviceId, FabricId, ResourceName};
 use serde::{Deserialize, Deserializer};
 
 use super::action::{invalid, to_its_end};
-use crate::edge::answer::ApiError;
+use super::path::Target;
+use crate::edge::answer::{ApiError, raw};
 use crate::edge::body;
 use crate::service::{NoteChange, Service};
 
@@ -116,6 +120,21 @@ pub(super) async fn device(
     let fabric = service.find_device(id)?;
     let change = read(request).await?.change(whole)?;
     note(service, fabric, Some(id.name().clone()), change).await
+}
+
+/// Deletes a fabric or a device. It is gone when this is answered, so that there is no operation to
+/// be asked after; clients take 204 for that, and never 200.
+pub(super) async fn delete(service: &Arc<Service>, target: Target) -> Result<Response, ApiError> {
+    let service = Arc::clone(service);
+    let work = async move {
+        match target {
+            Target::Fabric(id) => service.delete_fabric(&id).await,
+            Target::Device(id) => service.delete_device(&id).await,
+            _ => Ok(false),
+        }
+    };
+    to_its_end(work).await?;
+    Ok(raw(StatusCode::NO_CONTENT, Body::empty()))
 }
 
 async fn read(request: Request) -> Result<Resource, ApiError> {
