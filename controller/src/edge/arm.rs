@@ -17,6 +17,7 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -47,11 +48,17 @@ async fn handle_root() -> Response {
     path::unknown("/").into_response()
 }
 
-async fn handle(State(door): State<Door>, Path(path): Path<String>, request: Request) -> Response {
-    match answer(&door, &path, request).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
+async fn handle(
+    State(door): State<Door>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // A path need not be text once it is decoded.
+    let answered = match path {
+        Ok(Path(path)) => answer(&door, &path, request).await,
+        Err(rejection) => Err(rejection.into()),
+    };
+    answered.unwrap_or_else(ApiError::into_response)
 }
 
 async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, ApiError> {

@@ -15,4 +15,5 @@ mod arm;
 mod ask;
 mod native;
 mod rights;
+mod rubbish;
 mod serve;
