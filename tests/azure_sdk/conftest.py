@@ -70,6 +70,7 @@ class Site:
             "--dir", self.lab_dir, "--devices", str(devices),
         )
         self.daemon = None
+        self.broken = set()
         self.serve()
         self.keyturn("fabric", "apply", "-f", self.lab_dir / "fabric.toml")
 
@@ -105,11 +106,19 @@ class Site:
     def fault(self, device, kind, *options):
         said = self.run("keyturn-lab", "fault", "--dir", self.lab_dir, device, kind, *options)
         assert said.returncode == 0, said.stderr
+        self.broken.add(device)
 
     def heal(self, *devices):
         for device in devices:
+            self.broken.discard(device)
             said = self.run("keyturn-lab", "heal", "--dir", self.lab_dir, device)
             assert said.returncode == 0, said.stderr
+
+    def mend(self):
+        """Ends the faults that are left, and brings everything into sync again."""
+        if self.broken:
+            self.heal(*sorted(self.broken))
+            self.keyturn("fabric", "resync-password")
 
     def client(self, token=None, **options):
         """Returns the official client; nothing of it is replaced."""
@@ -167,6 +176,14 @@ def fresh(tmp_path):
     site = Site(tmp_path, devices=6)
     yield site
     site.end()
+
+
+@pytest.fixture(autouse=True)
+def healthy(request):
+    """A test that fails half-way leaves no broken device to those behind it."""
+    yield
+    if "site" in request.fixturenames:
+        request.getfixturevalue("site").mend()
 
 
 @pytest.fixture(scope="module")
