@@ -21,6 +21,9 @@ use super::answer::ApiError;
 use super::auth::Door;
 use crate::access::Tokens;
 
+/// Where passwords are revealed.
+pub(super) const REVEAL_PATH: &str = "/keyturn/v1/secrets:reveal";
+
 /// What the handlers share.
 #[derive(Clone, Debug)]
 struct Native {
@@ -37,7 +40,7 @@ pub(super) fn routes(door: Door, tokens: Arc<Tokens>, names: KnownNames) -> Rout
         .route("/keyturn/v1/fabrics/{*path}", get(fabric::look))
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{id}", get(operation::show))
-        .route("/keyturn/v1/secrets:reveal", post(reveal::reveal))
+        .route(REVEAL_PATH, post(reveal::reveal))
         .route("/keyturn/v1/tokens", get(token::list).post(token::create))
         .route("/keyturn/v1/tokens/{id}", delete(token::revoke))
         .method_not_allowed_fallback(other_method)

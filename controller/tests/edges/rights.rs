@@ -256,6 +256,9 @@ async fn a_client_that_has_run_wild_slows_itself_down_and_nobody_else() {
         }
     }
     assert_eq!(refused, 50);
+    let look = Route { path: "/keyturn/v1/secrets:reveal".to_owned(), ..routes("").remove(0) };
+    let look = Route { method: Method::POST, ..look };
+    assert_eq!(site.ask(&look, &wild).await.status, StatusCode::BAD_REQUEST, "it changes nothing");
     assert_eq!(site.ask(&route, &other).await.status, StatusCode::BAD_REQUEST);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(site.ask(&route, &wild).await.status, StatusCode::BAD_REQUEST);
