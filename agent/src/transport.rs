@@ -245,8 +245,12 @@ impl OpenError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Unreachable(_) | Self::DoorRefused { .. } => Reason::CouldNotConnect,
-            Self::Cut(_) | Self::Lost(_) => Reason::ConnectionLost,
+            // A closed port, a reset and silence before the login are one thing to whoever has to
+            // mend it, and which of them is seen is chance.
+            Self::Unreachable(_) | Self::Cut(_) | Self::DoorRefused { .. } => {
+                Reason::CouldNotConnect
+            }
+            Self::Lost(_) => Reason::ConnectionLost,
             Self::HostKey { .. } => Reason::HostKeyMismatch,
             Self::Refused { .. } | Self::Expired { .. } | Self::NoMethod(_) => {
                 Reason::AuthenticationRefused

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -143,14 +143,18 @@ pub struct Tokens {
     /// Where they are kept; `None`: nowhere.
     file: Option<PathBuf>,
     owner: [u8; 32],
-    records: Mutex<BTreeMap<String, Record>>,
+    /// By digest. Read by every request, and so never held while a disk is written.
+    records: RwLock<BTreeMap<String, Record>>,
+    /// Held by whoever changes the tokens.
+    changing: Mutex<()>,
 }
 
 impl Tokens {
     /// Makes a registry that knows the owner's token only and forgets all others at its end.
     #[must_use]
     pub fn in_memory(owner: &str) -> Self {
-        Self { file: None, owner: digest(owner), records: Mutex::default() }
+        let (records, changing) = (RwLock::default(), Mutex::default());
+        Self { file: None, owner: digest(owner), records, changing }
     }
 
     /// Opens the registry of a file, which need not be there yet.
@@ -159,11 +163,11 @@ impl Tokens {
     /// Returns [`TokenError::Read`] or [`TokenError::Damaged`].
     pub fn open(file: &Path, owner: &str) -> Result<Self, TokenError> {
         let records = read(file)?.into_iter().map(|record| (record.digest.clone(), record));
-        let records = Mutex::new(records.collect());
-        Ok(Self { file: Some(file.to_owned()), owner: digest(owner), records })
+        let (records, changing) = (RwLock::new(records.collect()), Mutex::default());
+        Ok(Self { file: Some(file.to_owned()), owner: digest(owner), records, changing })
     }
 
-    /// Makes a token. It is durable when this returns.
+    /// Makes a token. It is durable when this returns. Writes to a disk.
     ///
     /// # Errors
     /// Returns [`TokenError::Invalid`] for a name or lifetime out of bounds, and
@@ -193,14 +197,13 @@ impl Tokens {
         let expires = Timestamp(now.0.saturating_add(lifetime));
         let view = TokenView { id, name, role, fabric, created: now, expires };
         let digest = hex::encode(digest(&token));
-        let mut records = self.lock();
-        if records.len() >= TOKENS_MAX {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.read().clone();
+        if next.len() >= TOKENS_MAX {
             return invalid(format!("there are {TOKENS_MAX} already; revoke some"));
         }
-        let mut next = records.clone();
         next.insert(digest.clone(), Record { view: view.clone(), digest });
-        self.keep(&next)?;
-        *records = next;
+        self.replace(next)?;
         Ok(Created { view, token })
     }
 
@@ -208,25 +211,25 @@ impl Tokens {
     #[must_use]
     pub fn list(&self) -> Vec<TokenView> {
         let mut views: Vec<TokenView> =
-            self.lock().values().map(|record| record.view.clone()).collect();
+            self.read().values().map(|record| record.view.clone()).collect();
         views.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         views
     }
 
     /// Revokes a token; tells whether there was one. It is accepted nowhere any more when this
-    /// returns.
+    /// returns. Writes to a disk.
     ///
     /// # Errors
     /// Returns [`TokenError::Disk`]; the token is as good as before then.
     pub fn revoke(&self, id: &str) -> Result<bool, TokenError> {
-        let mut records = self.lock();
-        let mut next = records.clone();
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.read().clone();
+        let before = next.len();
         next.retain(|_digest, record| record.view.id != id);
-        if next.len() == records.len() {
+        if next.len() == before {
             return Ok(false);
         }
-        self.keep(&next)?;
-        *records = next;
+        self.replace(next)?;
         Ok(true)
     }
 
@@ -239,7 +242,7 @@ impl Tokens {
         if verify_slices_are_equal(&self.owner, &presented).is_ok() {
             return Ok(Principal::owner());
         }
-        let records = self.lock();
+        let records = self.read();
         // Found by its hash: how far a guess is right shows in nothing.
         let record = records.get(&hex::encode(presented)).ok_or(Rejected::Unknown)?;
         let TokenView { id, name, role, fabric, expires, .. } = &record.view;
@@ -249,16 +252,20 @@ impl Tokens {
         Ok(Principal::new(format!("{name} (token {id})"), *role, fabric.clone()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Record>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, records: &BTreeMap<String, Record>) -> Result<(), TokenError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let records: Vec<&Record> = records.values().collect();
-        let text = serde_json::to_vec_pretty(&records)
-            .map_err(|_source| TokenError::Damaged { file: file.clone() })?;
-        replace_private(file, &text).map_err(|source| TokenError::Disk { source })
+    /// Makes other records durable, and only then puts them in force.
+    fn replace(&self, next: BTreeMap<String, Record>) -> Result<(), TokenError> {
+        if let Some(file) = &self.file {
+            let records: Vec<&Record> = next.values().collect();
+            let text = serde_json::to_vec_pretty(&records)
+                .map_err(|_source| TokenError::Damaged { file: file.clone() })?;
+            replace_private(file, &text).map_err(|source| TokenError::Disk { source })?;
+        }
+        *self.records.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::values::{
-    AdminState, CommitStage, LockAction, LockType, PlanRequest, TokenRole, UpgradeAction,
+    AdminState, CommitStage, LockAction, LockType, PlanRequest, TokenRole, UpgradeAction, spelling,
 };
 use crate::duration;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState};
+use super::args::{DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, spelling};
 use super::fabric::{begin, delete};
 use super::failure::Failure;
 use super::resource::{list, segment, synchronization, text};
@@ -122,7 +122,7 @@ async fn set_state(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.device(&update.target)?;
-    let state = update.state.as_str();
+    let state = spelling(&update.state);
     let name = segment(&id, "networkDevices");
     let doing = format!("set the administrative state of device `{name}` to {state}");
     let path = format!("{id}/updateAdministrativeState");

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::apply;
 use super::args::{
     CommitConfiguration, FabricCommand, InGroup, LockFabric, OnFabric, Plan, UpgradeFabric,
+    spelling,
 };
 use super::failure::Failure;
 use super::resource::{list, merge, segment, synchronization, text};
@@ -110,7 +111,7 @@ fn fabric_table(fabric: &Value) -> String {
 
 async fn show_plan(client: &Client, plan: &Plan, terminal: &mut Terminal) -> Result<(), Failure> {
     let id = Known::ask(client).await?.fabric(&plan.target)?;
-    let request = plan.request.as_str();
+    let request = spelling(&plan.request);
     let path = format!("/keyturn/v1/fabrics{id}/plan?request={request}");
     let answer = client.get(&path).await;
     let doing = format!("plan a {request}");
@@ -192,8 +193,8 @@ async fn set_lock(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.fabric(&lock.target)?;
-    let action = lock.action.as_str();
-    let body = json!({"lockType": lock.lock_type.as_str(), "action": action});
+    let action = spelling(&lock.action);
+    let body = json!({"lockType": spelling(&lock.lock_type), "action": action});
     let doing = format!("{} fabric `{}`", action.to_lowercase(), segment(&id, "networkFabrics"));
     let path = format!("{id}/lockFabric");
     begin(client, &path, Some(&body), &doing, false, terminal).await
@@ -205,7 +206,7 @@ async fn note_commit(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.fabric(&commit.target)?;
-    let body = commit.commit_stage.map(|stage| json!({"commitStage": stage.as_str()}));
+    let body = commit.commit_stage.map(|stage| json!({"commitStage": spelling(&stage)}));
     let doing = format!("note a commit of fabric `{}`", segment(&id, "networkFabrics"));
     let path = format!("{id}/commitConfiguration");
     begin(client, &path, body.as_ref(), &doing, false, terminal).await
@@ -217,7 +218,7 @@ async fn note_upgrade(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.fabric(&upgrade.target)?;
-    let body = json!({"action": upgrade.action.as_str(), "version": upgrade.version});
+    let body = json!({"action": spelling(&upgrade.action), "version": upgrade.version});
     let doing = format!("note an upgrade of fabric `{}`", segment(&id, "networkFabrics"));
     let path = format!("{id}/upgrade");
     begin(client, &path, Some(&body), &doing, false, terminal).await

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{TokenCommand, TokenCreate, TokenRevoke};
+use super::args::{TokenCommand, TokenCreate, TokenRevoke, spelling};
 use super::failure::Failure;
 use super::resource::{list, segment, text};
 use super::terminal::{Terminal, table};
@@ -28,7 +28,7 @@ async fn create(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let mut body = json!({
-        "role": wanted.role.as_str(),
+        "role": spelling(&wanted.role),
         // Anything shorter than a second is none.
         "lifetimeSeconds": wanted.expires.as_secs(),
     });

@@ -257,6 +257,8 @@ async fn stay(folder: &Folder, terminal: &mut Terminal) -> Result<(), Failure> {
 fn go_on(terminal: &mut Terminal) -> Result<(), Failure> {
     terminal.line(
         "\nGo on by hand (`keyturn demo --stay` leaves this fabric up to play with):\n\
+         \n  cargo build --release --workspace                  all programs; from a clone only\
+         \n  export PATH=\"$PWD/target/release:$PATH\"\
          \n  keyturn-lab up --dir lab &                         a simulated fabric of your own\
          \n  keyturn serve --data-dir data &                    the daemon\
          \n  keyturn --data-dir data fabric apply -f lab/fabric.toml\

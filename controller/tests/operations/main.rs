@@ -216,6 +216,15 @@ async fn disabled_devices_are_skipped_and_named_and_come_back_by_resync() {
     world.assert_revealed_opens().await;
 }
 
+/// Takes a device out of service, to be replaced.
+async fn in_replacement(world: &World, name: &str) -> protocol::id::DeviceId {
+    let device = world.device_id(name);
+    for action in [StateAction::Disable, StateAction::Rma] {
+        world.service.set_administrative_state(&device, action).await.unwrap();
+    }
+    device
+}
+
 /// The documents' flow: disable, RMA, the replacement approved by its host key and the passwords
 /// that it came with, enable; the newest set follows by itself.
 #[tokio::test(start_paused = true)]
@@ -223,10 +232,7 @@ async fn a_replacement_device_gets_the_newest_set_when_it_is_enabled() {
     let mut world = world(&SWITCHES).await;
     world.adopt().await;
     rotate(&world).await;
-    let device = world.device_id("ce-02");
-    for action in [StateAction::Disable, StateAction::Rma] {
-        world.service.set_administrative_state(&device, action).await.unwrap();
-    }
+    let device = in_replacement(&world, "ce-02").await;
     let resync = Request::ResyncDevice("ce-02".parse().unwrap());
     let refused = world.service.submit(&world.fabric(), resync, None).await.unwrap_err();
     assert!(matches!(refused, ServiceError::Refused { refusal } if refusal.code == "DeviceInRma"));
@@ -272,10 +278,7 @@ async fn a_replacement_is_not_enabled_while_passwords_must_not_be_brought() {
     let mut world = world(&SWITCHES).await;
     world.adopt().await;
     rotate(&world).await;
-    let device = world.device_id("ce-02");
-    for action in [StateAction::Disable, StateAction::Rma] {
-        world.service.set_administrative_state(&device, action).await.unwrap();
-    }
+    let device = in_replacement(&world, "ce-02").await;
     world.replace_host_key("ce-02");
     world.apply().await;
     world.service.set_lock(&world.fabric(), Lock::Administrative, true).await.unwrap();

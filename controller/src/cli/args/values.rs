@@ -2,6 +2,11 @@
 
 use clap::ValueEnum;
 
+/// Returns how the API spells a word: as it is given here.
+pub(in crate::cli) fn spelling(word: &impl ValueEnum) -> String {
+    word.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// What to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PlanRequest {
@@ -9,17 +14,6 @@ pub enum PlanRequest {
     Rotate,
     /// A resync of the fabric.
     Resync,
-}
-
-impl PlanRequest {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rotate => "rotate",
-            Self::Resync => "resync",
-        }
-    }
 }
 
 /// What a token's holder may do.
@@ -35,19 +29,6 @@ pub enum TokenRole {
     Administrator,
 }
 
-impl TokenRole {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Operator => "operator",
-            Self::SecretReader => "secret-reader",
-            Self::Administrator => "administrator",
-        }
-    }
-}
-
 /// Lock or unlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LockAction {
@@ -59,17 +40,6 @@ pub enum LockAction {
     Unlock,
 }
 
-impl LockAction {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lock => "Lock",
-            Self::Unlock => "Unlock",
-        }
-    }
-}
-
 /// What to lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LockType {
@@ -79,17 +49,6 @@ pub enum LockType {
     /// The configuration; passwords are rotated all the same.
     #[value(name = "Configuration")]
     Configuration,
-}
-
-impl LockType {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrative => "Administrative",
-            Self::Configuration => "Configuration",
-        }
-    }
 }
 
 /// How far a commit is.
@@ -106,18 +65,6 @@ pub enum CommitStage {
     Rollback,
 }
 
-impl CommitStage {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Continue => "Continue",
-            Self::Rollback => "Rollback",
-        }
-    }
-}
-
 /// How far an upgrade is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UpgradeAction {
@@ -132,18 +79,6 @@ pub enum UpgradeAction {
     Fail,
 }
 
-impl UpgradeAction {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Complete => "Complete",
-            Self::Fail => "Fail",
-        }
-    }
-}
-
 /// What to do to a device's administrative state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AdminState {
@@ -156,16 +91,4 @@ pub enum AdminState {
     /// Replace it.
     #[value(name = "RMA")]
     Rma,
-}
-
-impl AdminState {
-    /// Returns the API's spelling.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enable => "Enable",
-            Self::Disable => "Disable",
-            Self::Rma => "RMA",
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::id::{DeviceId, FabricId, OperationId};
+use protocol::id::{DeviceId, FabricId};
 use serde::Serialize;
 
 use super::operation::{Origin, accepted};
@@ -79,16 +79,8 @@ struct Done {
     status: &'static str,
 }
 
-fn answer_with(
-    service: &Service,
-    operation: Option<OperationId>,
-    resource_id: String,
-    origin: &Origin,
-) -> Result<Response, ApiError> {
-    match operation {
-        Some(id) => accepted(service, id, origin),
-        None => Ok(json(StatusCode::OK, &Done { resource_id, status: "Succeeded" })),
-    }
+fn done(id: &impl std::fmt::Display) -> Response {
+    json(StatusCode::OK, &Done { resource_id: id.to_string(), status: "Succeeded" })
 }
 
 pub(super) async fn to_its_end<T: Send + 'static>(

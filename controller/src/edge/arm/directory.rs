@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use protocol::id::{DeviceId, FabricId, PROVIDER};
+use protocol::id::PROVIDER;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::operation::Origin;
-use super::path;
+use super::path::{self, Kind};
 use crate::edge::answer::{ApiError, json as answer};
 use crate::edge::auth::Caller;
 use crate::service::Service;
@@ -121,14 +121,14 @@ fn subscriptions(service: &Service, caller: &Caller) -> Vec<Subscription> {
 
 fn operations() -> Vec<ProviderOperation> {
     const READ: (&str, &str) = ("read", "Get or list");
-    let kinds = [(FabricId::KIND, "Network fabric"), (DeviceId::KIND, "Network device")];
+    let kinds = [(Kind::Fabric, "Network fabric"), (Kind::Device, "Network device")];
     let mut all = Vec::new();
     for (kind, resource) in kinds {
-        let actions = path::actions(kind).into_iter().map(|name| (format!("{name}/action"), name));
+        let actions = kind.actions().into_iter().map(|name| (format!("{name}/action"), name));
         let reads = std::iter::once((READ.0.to_owned(), READ.1));
         for (suffix, operation) in reads.chain(actions) {
             all.push(ProviderOperation {
-                name: format!("{PROVIDER}/{kind}/{suffix}"),
+                name: format!("{PROVIDER}/{}/{suffix}", kind.as_str()),
                 is_data_action: false,
                 display: Display {
                     provider: PROVIDER,

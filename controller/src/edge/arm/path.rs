@@ -90,44 +90,40 @@ pub(super) enum DeviceAction {
     UpdateAdministrativeState,
 }
 
-const FABRIC_ACTIONS: &[(&str, FabricAction)] = &[
-    ("rotatePasswords", FabricAction::Rotate),
-    ("resyncPasswords", FabricAction::Resync),
-    ("lockFabric", FabricAction::Lock),
-    ("commitConfiguration", FabricAction::Commit),
-    ("upgrade", FabricAction::Upgrade),
-];
-
-const DEVICE_ACTIONS: &[(&str, DeviceAction)] = &[
-    ("resyncPasswords", DeviceAction::Resync),
-    ("updateAdministrativeState", DeviceAction::UpdateAdministrativeState),
-];
-
 impl FabricAction {
+    const ALL: [Self; 5] = [Self::Rotate, Self::Resync, Self::Lock, Self::Commit, Self::Upgrade];
+
     /// Returns the action's name in paths.
     pub(super) fn as_str(self) -> &'static str {
-        name_of(&self, FABRIC_ACTIONS)
+        match self {
+            Self::Rotate => "rotatePasswords",
+            Self::Resync => "resyncPasswords",
+            Self::Lock => "lockFabric",
+            Self::Commit => "commitConfiguration",
+            Self::Upgrade => "upgrade",
+        }
     }
 }
 
 impl DeviceAction {
+    const ALL: [Self; 2] = [Self::Resync, Self::UpdateAdministrativeState];
+
     /// Returns the action's name in paths.
     pub(super) fn as_str(self) -> &'static str {
-        name_of(&self, DEVICE_ACTIONS)
+        match self {
+            Self::Resync => "resyncPasswords",
+            Self::UpdateAdministrativeState => "updateAdministrativeState",
+        }
     }
 }
 
-fn name_of<T: PartialEq>(wanted: &T, known: &[(&'static str, T)]) -> &'static str {
-    let found = known.iter().find(|(_name, action)| action == wanted);
-    found.map_or("unknown", |(name, _action)| name)
-}
-
-/// Returns the names of the actions on a kind of resource.
-pub(super) fn actions(kind: &str) -> Vec<&'static str> {
-    if kind == FabricId::KIND {
-        FABRIC_ACTIONS.iter().map(|(name, _action)| *name).collect()
-    } else {
-        DEVICE_ACTIONS.iter().map(|(name, _action)| *name).collect()
+impl Kind {
+    /// Returns the names of the actions on resources of the kind.
+    pub(super) fn actions(self) -> Vec<&'static str> {
+        match self {
+            Self::Fabric => FabricAction::ALL.map(FabricAction::as_str).to_vec(),
+            Self::Device => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
+        }
     }
 }
 
@@ -185,12 +181,18 @@ fn in_group(subscription: &str, group: &str, rest: &[&str]) -> Result<Target, Ap
             Kind::Fabric => {
                 let id = FabricId::new(subscription, group, name).map_err(id_error)?;
                 let Some(given) = rest.first() else { return Ok(Target::Fabric(id)) };
-                Ok(Target::FabricAction(id, action(FabricId::KIND, given, FABRIC_ACTIONS)?))
+                Ok(Target::FabricAction(
+                    id,
+                    action(kind, given, FabricAction::ALL, FabricAction::as_str)?,
+                ))
             }
             Kind::Device => {
                 let id = DeviceId::new(subscription, group, name).map_err(id_error)?;
                 let Some(given) = rest.first() else { return Ok(Target::Device(id)) };
-                Ok(Target::DeviceAction(id, action(DeviceId::KIND, given, DEVICE_ACTIONS)?))
+                Ok(Target::DeviceAction(
+                    id,
+                    action(kind, given, DeviceAction::ALL, DeviceAction::as_str)?,
+                ))
             }
         },
         longer => Err(no_type(&longer.join("/"))),
@@ -230,11 +232,16 @@ fn kind<'p>(rest: &'p [&'p str]) -> Result<(Kind, &'p [&'p str]), ApiError> {
     }
 }
 
-fn action<T: Copy>(kind: &str, given: &str, known: &[(&str, T)]) -> Result<T, ApiError> {
-    let found = known.iter().find(|(name, _action)| name.eq_ignore_ascii_case(given));
-    found.map(|(_name, action)| *action).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _action)| *name).collect();
-        no_type(&format!("{kind}/{given}")).hint(format!("use one of {}", names.join(", ")))
+fn action<T: Copy, const N: usize>(
+    kind: Kind,
+    given: &str,
+    known: [T; N],
+    name: fn(T) -> &'static str,
+) -> Result<T, ApiError> {
+    let found = known.into_iter().find(|action| name(*action).eq_ignore_ascii_case(given));
+    found.ok_or_else(|| {
+        let hint = format!("use one of {}", kind.actions().join(", "));
+        no_type(&format!("{}/{given}", kind.as_str())).hint(hint)
     })
 }
 

@@ -1,6 +1,7 @@
 //! Making, listing and revoking local tokens. A token's text is in one answer only: the one that
 //! made it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -88,7 +89,7 @@ pub(super) async fn create(
         fabric,
         lifetime: wanted.lifetime_seconds.map_or(LIFETIME_DEFAULT, Duration::from_secs),
     };
-    let created = native.tokens.create(wanted, now()).map_err(|error| refused(&error))?;
+    let created = on_disk(&native, move |tokens| tokens.create(wanted, now())).await?;
     tracing::info!(id = created.view.id, role = role.as_str(), "a token was made");
     // Large enough that it never grows, which would leave copies behind; overwritten when sent.
     let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES));
@@ -110,7 +111,8 @@ pub(super) async fn revoke(
 ) -> Result<Response, ApiError> {
     caller.check("Keyturn/tokens/delete", Right::Administer, Scope::Everything)?;
     let Path(id) = id?;
-    if native.tokens.revoke(&id).map_err(|error| refused(&error))? {
+    let revoked = id.clone();
+    if on_disk(&native, move |tokens| tokens.revoke(&revoked)).await? {
         tracing::info!(id, "a token was revoked");
         return Ok(raw(StatusCode::NO_CONTENT, Body::empty()));
     }
@@ -118,6 +120,21 @@ pub(super) async fn revoke(
     let message = format!("The token '{id}' was not found.");
     Err(ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
         .hint("`keyturn token list` shows the tokens"))
+}
+
+/// Changes the tokens, in a thread that may wait for a disk; to its end, whoever hangs up.
+async fn on_disk<T: Send + 'static>(
+    native: &Native,
+    change: impl FnOnce(&access::Tokens) -> Result<T, TokenError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let tokens = Arc::clone(&native.tokens);
+    let changed = tokio::task::spawn_blocking(move || change(&tokens)).await;
+    let changed = changed.map_err(|source| {
+        tracing::error!(%source, "a change of the tokens did not end");
+        let message = "The tokens were not changed because of a fault in Keyturn.";
+        ApiError::new(StatusCode::BAD_GATEWAY, "InternalFault", message)
+    })?;
+    changed.map_err(|error| refused(&error))
 }
 
 fn refused(error: &TokenError) -> ApiError {

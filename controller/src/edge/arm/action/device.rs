@@ -7,9 +7,9 @@ use axum::response::Response;
 use protocol::id::DeviceId;
 use serde::Deserialize;
 
-use super::{answer_with, invalid, to_its_end, unsupported};
+use super::{done, invalid, to_its_end, unsupported};
 use crate::edge::answer::ApiError;
-use crate::edge::arm::operation::Origin;
+use crate::edge::arm::operation::{Origin, accepted};
 use crate::edge::body;
 use crate::service::{Service, StateAction};
 
@@ -40,7 +40,10 @@ pub(super) async fn update_administrative_state(
     let setting = Arc::clone(service);
     let operation =
         to_its_end(async move { setting.set_administrative_state(&device, action).await }).await?;
-    answer_with(service, operation, id.to_string(), &origin)
+    match operation {
+        Some(operation) => accepted(service, operation, &origin),
+        None => Ok(done(&id)),
+    }
 }
 
 fn state_action(given: &str) -> Result<StateAction, ApiError> {

@@ -8,9 +8,8 @@ use axum::response::Response;
 use protocol::id::FabricId;
 use serde::Deserialize;
 
-use super::{answer_with, invalid, to_its_end, unsupported};
+use super::{done, invalid, to_its_end, unsupported};
 use crate::edge::answer::ApiError;
-use crate::edge::arm::operation::Origin;
 use crate::edge::body;
 use crate::model::Lock;
 use crate::service::{CommitAction, Service, UpgradeAction};
@@ -31,15 +30,13 @@ pub(super) async fn lock(
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let origin = Origin::of(&request)?;
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: LockFabric = body::parse(&bytes)?;
     let locks = [("Administrative", Lock::Administrative), ("Configuration", Lock::Configuration)];
     let lock = one_of("lockType", &wanted.lock_type, locks)?;
     let locked = one_of("action", &wanted.action, [("Lock", true), ("Unlock", false)])?;
-    let (fabric, setting) = (id.clone(), Arc::clone(service));
-    to_its_end(async move { setting.set_lock(&fabric, lock, locked).await }).await?;
-    answer_with(service, None, id.to_string(), &origin)
+    let service = Arc::clone(service);
+    to_its_end(async move { service.set_lock(&id, lock, locked).await.map(|()| done(&id)) }).await
 }
 
 #[derive(Default, Deserialize)]
@@ -55,7 +52,6 @@ pub(super) async fn commit(
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let origin = Origin::of(&request)?;
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted =
         if bytes.is_empty() { CommitConfiguration::default() } else { body::parse(&bytes)? };
@@ -68,9 +64,8 @@ pub(super) async fn commit(
         Some(stage) => one_of("commitStage", stage, stages)?,
         None => CommitAction::AtOnce,
     };
-    let (fabric, setting) = (id.clone(), Arc::clone(service));
-    to_its_end(async move { setting.set_commit(&fabric, commit).await }).await?;
-    answer_with(service, None, id.to_string(), &origin)
+    let service = Arc::clone(service);
+    to_its_end(async move { service.set_commit(&id, commit).await.map(|()| done(&id)) }).await
 }
 
 #[derive(Deserialize)]
@@ -87,7 +82,6 @@ pub(super) async fn upgrade(
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let origin = Origin::of(&request)?;
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: UpgradeFabric = body::parse(&bytes)?;
     let upgrade = match (wanted.action.to_ascii_lowercase().as_str(), wanted.version) {
@@ -102,9 +96,8 @@ pub(super) async fn upgrade(
         ("fail", _) => UpgradeAction::Fail,
         _ => return Err(unsupported("action", &wanted.action, &["Start", "Complete", "Fail"])),
     };
-    let (fabric, setting) = (id.clone(), Arc::clone(service));
-    to_its_end(async move { setting.set_upgrade(&fabric, upgrade).await }).await?;
-    answer_with(service, None, id.to_string(), &origin)
+    let service = Arc::clone(service);
+    to_its_end(async move { service.set_upgrade(&id, upgrade).await.map(|()| done(&id)) }).await
 }
 
 fn is_version(text: &str) -> bool {
