@@ -5,6 +5,7 @@
 
 mod apply;
 mod args;
+mod audit;
 mod device;
 mod fabric;
 mod failure;
@@ -19,6 +20,7 @@ mod wait;
 
 use std::path::Path;
 
+use self::args::AuditCommand;
 use crate::client::{Client, Place};
 use crate::data_dir;
 
@@ -39,8 +41,15 @@ pub async fn run(
     command: ClientCommand,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
+    // What lies in a file is checked without any daemon.
+    if let ClientCommand::Audit { command: AuditCommand::Verify(wanted) } = &command
+        && let Some(file) = &wanted.file
+    {
+        return audit::verify_file(file, wanted, terminal);
+    }
     let client = connect(global)?;
     match command {
+        ClientCommand::Audit { command } => audit::run(&client, command, terminal).await,
         ClientCommand::Fabric { command } => fabric::run(&client, command, terminal).await,
         ClientCommand::Device { command } => device::run(&client, command, terminal).await,
         ClientCommand::Secret { command } => secret::run(&client, command, terminal).await,

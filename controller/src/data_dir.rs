@@ -15,6 +15,18 @@ pub const TOKEN_FILE: &str = "admin.token";
 /// The tokens that were made here, as hashes, mode 0600.
 pub const TOKENS_FILE: &str = "tokens.json";
 
+/// The audit: one record a line, mode 0600.
+pub const AUDIT_FILE: &str = "audit.log";
+
+/// The end of the audit, apart from it: a log that ends before it was cut.
+pub const AUDIT_END_FILE: &str = "audit.end";
+
+/// The key that signs the audit's records, mode 0600.
+pub const AUDIT_KEY_FILE: &str = "audit.key";
+
+/// The key by which they are checked.
+pub const AUDIT_PUBLIC_KEY_FILE: &str = "audit.pub";
+
 /// Where the daemon serves, while it does: one line, for example `https://127.0.0.1:7443`.
 pub const URL_FILE: &str = "server.url";
 

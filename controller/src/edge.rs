@@ -23,6 +23,7 @@ pub mod native;
 mod operation_path;
 mod request_id;
 mod rfc3339;
+mod witness;
 
 /// The names that inventories and passwords may use, so that an error can say the nearest one.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ pub fn routes(service: &Arc<Service>, tokens: &Arc<Tokens>, names: KnownNames) -
     Router::new()
         .merge(native::routes(door.clone(), Arc::clone(tokens), names))
         .merge(arm::routes(door))
-        .layer(from_fn_with_state(Gate::new(tokens), auth::require))
+        .layer(from_fn_with_state(Gate::new(tokens, service), auth::require))
         .merge(arm::open_routes())
         .layer(from_fn(request_id::stamp))
 }

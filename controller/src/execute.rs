@@ -18,12 +18,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::agents::Agent;
+use crate::auditor::Auditor;
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Outcome, Timestamp};
 use crate::vault::Vault;
 
 mod apply;
 mod device;
+mod exposure;
 mod failure;
 mod feed;
 mod job;
@@ -72,6 +74,7 @@ struct Inner {
     settings: Settings,
     clock: Clock,
     make_set: Arc<dyn MakeSet>,
+    auditor: Auditor,
     /// When the last job on a device ended, in this process or, for devices that were in doubt at
     /// its start, when it started.
     touched: Mutex<HashMap<ResourceName, Instant>>,
@@ -101,13 +104,14 @@ impl Executor {
         settings: Settings,
         clock: Clock,
         make_set: Arc<dyn MakeSet>,
+        auditor: Auditor,
     ) -> Self {
         let doubtful = journal.read(|fabric| {
             let doubtful = fabric.devices.iter().filter(|(_name, device)| device.is_in_doubt());
             doubtful.map(|(name, _device)| (name.clone(), Instant::now())).collect()
         });
         let touched = Mutex::new(doubtful);
-        let inner = Inner { journal, vault, agent, settings, clock, make_set, touched };
+        let inner = Inner { journal, vault, agent, settings, clock, make_set, auditor, touched };
         Self { inner: Arc::new(inner) }
     }
 
@@ -133,13 +137,18 @@ impl Executor {
         self.begin(&operation).await?;
         let mut halted = None;
         for wave in &operation.waves {
+            if halted.is_none() {
+                halted = self.record_exposure(&run, wave).await.err();
+            }
             match &halted {
                 None => self.wave(&run, wave).await?,
                 Some(outcome) => self.leave(&run, wave, outcome).await?,
             }
             halted = halted.or_else(|| self.halt(id));
         }
-        self.end(id).await
+        self.end(id).await?;
+        self.record_end(&run).await;
+        Ok(())
     }
 
     /// Makes the password set of a rotation, unless it is durable already. Returns the outcome for

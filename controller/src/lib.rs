@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod agents;
+pub mod audit;
+pub mod auditor;
 pub mod cli;
 pub mod client;
 pub mod config;

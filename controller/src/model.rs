@@ -4,6 +4,7 @@
 //! before and never fails: a decision that could be refused is refused before its event is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use protocol::credential::{Credential, Phase};
 use protocol::id::{
@@ -14,6 +15,9 @@ use protocol::status::{
     AdministrativeState, ConfigurationState, ProvisioningState, SynchronizationStatus,
 };
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::SecretName;
@@ -28,12 +32,27 @@ pub use self::operation::{Operation, OperationKind, OperationState, Outcome, Ski
 /// a day this is three months, far over the 24 hours that clients may resume within.
 pub const OPERATIONS_MAX: usize = 1000;
 
+/// How times are written.
+const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
+
+/// RFC 3339, milliseconds, UTC: `2025-08-09T04:51:41.251Z`. A time that no calendar has is written
+/// as the beginning of 1970.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = i128::from(self.0) * 1_000_000;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds);
+        let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        f.write_str(&time.format(TIME).map_err(|_impossible| fmt::Error)?)
+    }
+}
 
 /// A fabric and all that is known of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

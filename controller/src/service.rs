@@ -9,6 +9,7 @@ use protocol::id::{DeviceId, Epoch, FabricId, OperationId, ProfileName, Resource
 use tokio::sync::{Mutex, watch};
 
 use crate::agents::Agent;
+use crate::auditor::Auditor;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp};
@@ -34,6 +35,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The passwords.
     pub vault: Arc<dyn Vault>,
+    /// The record of who did what.
+    pub auditor: Auditor,
     /// The agent that drives the devices.
     pub agent: Agent,
     /// Which profiles exist.
@@ -122,6 +125,7 @@ impl Service {
             self.parts.settings,
             Arc::clone(&self.parts.clock),
             Arc::clone(&self.make_set),
+            self.parts.auditor.clone(),
         );
         Ok(Keeper { journal, executor })
     }
@@ -138,6 +142,18 @@ impl Service {
         let fabrics = self.fabrics.read().unwrap_or_else(PoisonError::into_inner);
         let keeper = fabrics.get(fabric).cloned();
         keeper.ok_or_else(|| ServiceError::NotFound { what: "fabric", id: fabric.to_string() })
+    }
+
+    /// Returns the record of who did what.
+    #[must_use]
+    pub fn auditor(&self) -> &Auditor {
+        &self.parts.auditor
+    }
+
+    /// Returns what the clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.parts.clock)()
     }
 
     /// Returns the fabrics, by id.

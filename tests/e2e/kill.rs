@@ -79,6 +79,9 @@ fn no_password_is_lost_by_kills_at_random_moments_of_rotations() {
         stage.expect_no_loss(cycle);
         stage.converge(cycle);
     }
+    // Whatever was killed in the middle, the audit is whole, and the file by itself says so too.
+    let whole = stage.site.keyturn(&["audit", "verify", "-o", "json"]).expect(0).json();
+    assert!(whole["records"].as_u64() > Some(u64::from(cycles)), "{whole}");
     println!("kill: {:?}, 0 lost; a rotation takes {:?}", stage.tally, stage.rotation);
     stage.site.expect_unsaid(stage.values.iter().map(String::as_str));
     assert!(stage.tally.rotations_hit > 0, "no kill has hit a rotation: {:?}", stage.tally);

@@ -38,16 +38,18 @@ const CONTROLLER: &str = "
     store: disk error
     template: document error
     vault: disk error naming
-    cli: client data_dir document duration inventory
     generate: error template
     model: inventory naming
+    audit: model
+    auditor: audit data_dir disk error
+    cli: audit client data_dir document duration inventory
     access: disk model
     journal: error model store
     plan: model
-    execute: agents generate inventory journal model naming plan template vault
-    service: agents error execute inventory journal model naming plan store template vault
-    daemon: access agents config data_dir disk error execute model plan service store template vault
-    edge: access error inventory model plan service
+    execute: agents audit auditor generate inventory journal model naming plan template vault
+    service: agents auditor error execute inventory journal model naming plan store template vault
+    daemon: access agents audit auditor config data_dir disk error execute model plan service store template vault
+    edge: access audit auditor error inventory model plan service
 ";
 
 /// The same for the agent.

@@ -10,6 +10,8 @@ const PURE: &[&str] = &[
     "agent/src/dialogue/",
     "agent/src/platform.rs",
     "agent/src/platform/",
+    "controller/src/audit.rs",
+    "controller/src/audit/",
     "controller/src/model.rs",
     "controller/src/model/",
     "controller/src/naming.rs",

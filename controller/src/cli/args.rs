@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+mod audit;
 mod values;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::audit::{AuditCommand, AuditExport, AuditVerify};
 pub(super) use self::values::{
     AdminState, CommitStage, LockAction, LockType, PlanRequest, TokenRole, UpgradeAction, spelling,
 };
@@ -115,6 +117,12 @@ pub enum ClientCommand {
         /// What to do.
         #[command(subcommand)]
         command: SecretCommand,
+    },
+    /// The audit: who did what; export it, and verify that nobody has changed it
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// Tokens: make, list, revoke
     Token {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::OtherError;
 use crate::access::TokenError;
+use crate::auditor::AuditError;
 use crate::config::ConfigError;
 use crate::data_dir::TOKENS_FILE;
 use crate::disk::DiskError;
@@ -38,6 +39,12 @@ pub enum DaemonError {
         dir: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// The audit cannot be opened or written.
+    #[error(transparent)]
+    Audit {
+        /// Why.
+        source: AuditError,
     },
     /// The tokens that were made cannot be read.
     #[error(transparent)]
@@ -193,6 +200,7 @@ impl DaemonError {
                 file.display()
             )),
             Self::Disk { source } => source.hint(),
+            Self::Audit { source } => source.hint(),
             Self::Tokens { .. } => Some(format!(
                 "bring `{TOKENS_FILE}` back from its backup; without it every token that was made \
                  has to be made anew"
@@ -234,6 +242,7 @@ impl DaemonError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
+            Self::Audit { source } => source.fault(),
             Self::Disk { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Vault { source } => source.fault(),

@@ -14,6 +14,8 @@ use super::server::Server;
 use super::{Daemon, DaemonError, Hands, Served, World, files};
 use crate::access::Tokens;
 use crate::agents::Agent;
+use crate::audit::Entry;
+use crate::auditor::{self, Auditor};
 use crate::config::Config;
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
@@ -39,12 +41,13 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let certificate = ServerCertificate::issue(authority, config.listen.ip())?;
     certificate.check(&dir.join(data_dir::CA_FILE))?;
     let (store, vault) = open_archives(config, &dir).await?;
+    let auditor = open_audit(&dir).await?;
     let hands = world.agent(config).await.map_err(|source| DaemonError::Agent { source })?;
     let listener = listen(config.listen).await?;
     let template = Arc::new(template(config, &hands.platforms)?);
     let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
-    let service = open_service(config, hands, template, store, vault).await?;
+    let service = open_service(config, hands, template, store, vault, auditor).await?;
     let served = Served { service: &service, tokens: &Arc::new(tokens), platforms, profiles };
     let router = world.routes(served);
     let server = Server::start(listener, router, certificate)
@@ -122,21 +125,33 @@ async fn open_vault(config: &Config, dir: &Path) -> Result<EmbeddedVault, Daemon
         .map_err(|source| DaemonError::Vault { source })
 }
 
+/// Opens the audit, and records the start in it.
+async fn open_audit(dir: &Path) -> Result<Auditor, DaemonError> {
+    let failed = |source| DaemonError::Audit { source };
+    let auditor = auditor::open(dir).await.map_err(failed)?;
+    let object = concat!("keyturn/", env!("CARGO_PKG_VERSION"));
+    let entry = Entry::requested("keyturn", "Keyturn/daemon/start/action", object, timestamp());
+    auditor.write(entry).await.map_err(failed)?;
+    Ok(auditor)
+}
+
 async fn open_service(
     config: &Config,
     hands: Hands,
     template: Arc<SecretsTemplate>,
     store: Arc<dyn Store>,
     vault: Arc<dyn Vault>,
+    auditor: Auditor,
 ) -> Result<Arc<Service>, DaemonError> {
     // Each fabric has a fence of its own, which its jobs carry; the link itself needs none.
     let agent = Agent::attach(hands.to, hands.from, Epoch::default())
         .await
         .map_err(|source| DaemonError::Agent { source: source.into() })?;
-    let clock: Clock = Arc::new(|| Timestamp(i64::try_from(now().as_millis()).unwrap_or(i64::MAX)));
+    let clock: Clock = Arc::new(timestamp);
     let parts = Parts {
         store,
         vault,
+        auditor,
         agent,
         template,
         platforms: hands.platforms,
@@ -177,6 +192,10 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
 
 fn now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn timestamp() -> Timestamp {
+    Timestamp(i64::try_from(now().as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Returns the URL for clients on this host: one that listens everywhere is reached on loopback.

@@ -96,6 +96,10 @@ struct Hint<'a> {
     hint: &'a str,
 }
 
+/// An error's code, as a note on its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Code(pub(super) String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let said = *self.0;
@@ -110,7 +114,9 @@ impl IntoResponse for ApiError {
                 .into_iter()
                 .collect(),
         };
-        json(said.status, &Envelope { error })
+        let mut response = json(said.status, &Envelope { error });
+        response.extensions_mut().insert(Code(said.code));
+        response
     }
 }
 

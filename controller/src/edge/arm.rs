@@ -65,7 +65,7 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
     let caller = Caller::of(&request)?;
     let target = path::parse(path)?;
     let verb = target.verb(request.method())?;
-    let service = target.enter(door, &caller, verb)?;
+    let service = target.enter(door, &caller, verb).await?;
     // Whatever version of the directory a client knows, this is all that there is of it.
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
     if verb == Verb::Delete {
@@ -144,7 +144,7 @@ impl Verb {
 
 impl Target {
     /// Lets a caller in who has the right to what the request is about.
-    fn enter<'d>(
+    async fn enter<'d>(
         &self,
         door: &'d Door,
         caller: &Caller,
@@ -179,7 +179,14 @@ impl Target {
             }
         };
         let scope = fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric);
-        door.open(caller, &action, verb.right(), scope)
+        if verb == Verb::Show {
+            return door.show(caller, &action, scope);
+        }
+        let on = match self {
+            Self::Device(id) | Self::DeviceAction(id, _) => id.to_string(),
+            _ => fabric.as_ref().map_or_else(|| "/".to_owned(), FabricId::to_string),
+        };
+        door.open(caller, &action, verb.right(), scope, &on).await
     }
 
     fn verb(&self, method: &Method) -> Result<Verb, ApiError> {

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use super::answer::ApiError;
 use super::limit::{Kind, Limits};
 use super::native::REVEAL_PATH;
+use super::witness::{Answered, Witness};
 use crate::access::{Principal, Rejected, Right, Scope, Tokens};
+use crate::auditor::Auditor;
 use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
@@ -24,16 +26,18 @@ use crate::service::{Service, ServiceError};
 pub(super) struct Gate {
     tokens: Arc<Tokens>,
     limits: Arc<Limits>,
+    auditor: Auditor,
 }
 
 impl Gate {
-    /// Makes a gate for whoever has one of these tokens.
-    pub(super) fn new(tokens: &Arc<Tokens>) -> Self {
-        Self { tokens: Arc::clone(tokens), limits: Arc::default() }
+    /// Makes a gate before a service, for whoever has one of these tokens.
+    pub(super) fn new(tokens: &Arc<Tokens>, service: &Service) -> Self {
+        let auditor = service.auditor().clone();
+        Self { tokens: Arc::clone(tokens), limits: Arc::default(), auditor }
     }
 }
 
-/// Lets a request pass only with a token that is good, and notes whose it is.
+/// Lets a request pass only with a token that is good, notes whose it is, and sees it to its end.
 pub(super) async fn require(
     State(gate): State<Gate>,
     mut request: Request,
@@ -50,8 +54,12 @@ pub(super) async fn require(
             if !gate.limits.admit(&principal.to_string(), kind(&request), Instant::now()) {
                 return too_many(&principal);
             }
-            request.extensions_mut().insert(Caller(Arc::new(principal)));
-            next.run(request).await
+            let witness = Arc::new(Witness::of(&request, &gate.auditor));
+            let caller = Caller { principal: Arc::new(principal), witness: Arc::clone(&witness) };
+            request.extensions_mut().insert(caller);
+            let response = next.run(request).await;
+            witness.answered(Answered::by(&response)).await;
+            response
         }
         Err(Rejected::Unknown) => refuse(
             "The access token is invalid.",
@@ -104,7 +112,10 @@ fn too_many(principal: &Principal) -> Response {
 
 /// Whoever sent the request.
 #[derive(Clone, Debug)]
-pub(super) struct Caller(Arc<Principal>);
+pub(super) struct Caller {
+    principal: Arc<Principal>,
+    witness: Arc<Witness>,
+}
 
 impl Caller {
     /// Returns who sent a request.
@@ -114,7 +125,7 @@ impl Caller {
 
     /// Tells whether a fabric may be seen.
     pub(super) fn sees(&self, fabric: &FabricId) -> bool {
-        self.0.sees(fabric)
+        self.principal.sees(fabric)
     }
 
     /// Checks a right on a scope. What is not only read is logged with who did it.
@@ -124,7 +135,7 @@ impl Caller {
         right: Right,
         scope: Scope<'_>,
     ) -> Result<(), ApiError> {
-        let principal = &self.0;
+        let principal = &self.principal;
         let over = match scope {
             Scope::Fabric(fabric) => fabric.to_string(),
             Scope::Visible | Scope::Everything => "/".to_owned(),
@@ -136,6 +147,9 @@ impl Caller {
             return Ok(());
         }
         tracing::warn!(%principal, action, scope = over, "may not");
+        if right != Right::Read {
+            self.witness.denied(&principal.to_string(), action, &over);
+        }
         let message = format!(
             "The client '{principal}' does not have authorization to perform action '{action}' \
              over scope '{over}'."
@@ -168,15 +182,34 @@ impl Door {
         Self(Arc::clone(service))
     }
 
-    /// Returns the service to a caller who may do this.
-    pub(super) fn open(
+    /// Returns the service to a caller who may see what is in a scope.
+    pub(super) fn show(
+        &self,
+        caller: &Caller,
+        action: &str,
+        scope: Scope<'_>,
+    ) -> Result<&Arc<Service>, ApiError> {
+        caller.check(action, Right::Read, scope).map(|()| &self.0)
+    }
+
+    /// Returns the service to a caller who may do this, once it is in the audit that it is about
+    /// to be done to the object `on`.
+    pub(super) async fn open(
         &self,
         caller: &Caller,
         action: &str,
         right: Right,
         scope: Scope<'_>,
+        on: &str,
     ) -> Result<&Arc<Service>, ApiError> {
-        caller.check(action, right, scope).map(|()| &self.0)
+        caller.check(action, right, scope)?;
+        caller.witness.asked(&caller.principal.to_string(), action, on).await?;
+        Ok(&self.0)
+    }
+
+    /// Returns the record of who did what.
+    pub(super) fn auditor(&self) -> &Auditor {
+        self.0.auditor()
     }
 
     /// Returns the fabric of a device, on which rights to the device are.

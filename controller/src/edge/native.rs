@@ -1,8 +1,9 @@
 //! Keyturn's own routes, for what the ARM surface has no words for: declaring fabrics, plans, the
-//! summary of a rotation, progress per device, tokens, and revealing a password. The command line uses
+//! summary of a rotation, progress per device, tokens, the audit, and revealing a password. The command line uses
 //! them; they live under `/keyturn/v1`.
 
 mod apply;
+mod audit;
 mod fabric;
 mod operation;
 mod reveal;
@@ -41,6 +42,7 @@ pub(super) fn routes(door: Door, tokens: Arc<Tokens>, names: KnownNames) -> Rout
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{id}", get(operation::show))
         .route(REVEAL_PATH, post(reveal::reveal))
+        .route("/keyturn/v1/audit", get(audit::read))
         .route("/keyturn/v1/tokens", get(token::list).post(token::create))
         .route("/keyturn/v1/tokens/{id}", delete(token::revoke))
         .method_not_allowed_fallback(other_method)

@@ -14,9 +14,14 @@ const RETURN_CLIENT_ID: HeaderName = HeaderName::from_static("x-ms-return-client
 /// The longest id of a caller's own that is taken, in characters.
 const CLIENT_ID_CHARACTERS_MAX: usize = 128;
 
+/// The id that the answer will have.
+#[derive(Clone, Copy)]
+struct AnswerId(Uuid);
+
 /// Gives the answer its ids, and the log a line.
-pub(super) async fn stamp(request: Request, next: Next) -> Response {
+pub(super) async fn stamp(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
+    request.extensions_mut().insert(AnswerId(id));
     let correlation = guid(request.headers(), &CORRELATION_ID).unwrap_or(id);
     let echo = request.headers().get(CLIENT_ID).filter(|_id| wants_echo(request.headers()));
     let echo = echo.cloned();
@@ -33,6 +38,11 @@ pub(super) async fn stamp(request: Request, next: Next) -> Response {
         headers.insert(CLIENT_ID, echo);
     }
     response
+}
+
+/// Returns the id under which a request will be answered.
+pub(super) fn of_answer(request: &Request) -> Option<String> {
+    request.extensions().get::<AnswerId>().map(|id| id.0.to_string())
 }
 
 /// Returns the caller's own id of the request. Clients send the same one again with a repeated

@@ -1,21 +1,10 @@
-//! Times as the APIs write them: RFC 3339, milliseconds, UTC.
-
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
+//! Times as the APIs write them.
 
 use crate::model::Timestamp;
 
-const FORMAT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// Writes a time, for example `2025-08-09T04:51:41.251Z`. A time that no calendar has is written
-/// as the beginning of 1970.
+/// Writes a time, for example `2025-08-09T04:51:41.251Z`.
 pub(super) fn text(at: Timestamp) -> String {
-    let nanoseconds = i128::from(at.0) * 1_000_000;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds);
-    let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH).to_offset(UtcOffset::UTC);
-    time.format(FORMAT).unwrap_or_else(|_impossible| "1970-01-01T00:00:00.000Z".to_owned())
+    at.to_string()
 }
 
 #[cfg(test)]

@@ -57,6 +57,17 @@ pub(super) fn out_of_service() -> Outcome {
     )
 }
 
+/// Returns the outcome of devices that were left alone because the audit cannot be written.
+pub(super) fn not_audited(error: &str) -> Outcome {
+    failed(
+        "AuditUnavailable",
+        format!(
+            "The device was left alone because the audit could not be written (failed to {error}). \
+             Please mend the disk of the audit and perform a resync operation."
+        ),
+    )
+}
+
 /// Returns the outcome of all devices where no password set could be made.
 pub(super) fn no_set(error: &SetError) -> Outcome {
     let (code, cause) = match error {

@@ -16,22 +16,22 @@ use crate::world::{FABRIC, World, world};
 
 /// What a right is exercised on, as the table has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Over {
+pub(crate) enum Over {
     Fabric,
     Visible,
     Everything,
 }
 
-struct Route {
-    method: Method,
-    path: String,
-    body: Value,
-    right: Right,
-    over: Over,
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+    pub(crate) right: Right,
+    pub(crate) over: Over,
 }
 
 /// Every route that there is. What is not here is answered 404 to whoever is known.
-fn routes(operation: &str) -> Vec<Route> {
+pub(crate) fn routes(operation: &str) -> Vec<Route> {
     use Over::{Everything, Fabric, Visible};
     use Right::{Administer, Operate, Read, Reveal};
     const S: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
@@ -77,6 +77,7 @@ fn routes(operation: &str) -> Vec<Route> {
             Reveal,
             Fabric,
         ),
+        (Method::GET, "/keyturn/v1/audit".to_owned(), Value::Null, Administer, Everything),
         (Method::GET, "/keyturn/v1/tokens".to_owned(), Value::Null, Administer, Everything),
         post("/keyturn/v1/tokens".to_owned(), json!({"role": "?"}), Administer, Everything),
         (Method::DELETE, "/keyturn/v1/tokens/none".to_owned(), Value::Null, Administer, Everything),
@@ -142,6 +143,10 @@ async fn every_route_is_open_to_exactly_the_roles_that_have_its_right() {
             assert_eq!(is_refused(&answer), !granted, "own {role:?} {method} {path}: {answer:?}");
         }
     }
+    // Who was refused more than a look is in the audit.
+    let denied = site.world.paper.text();
+    let denied = denied.lines().filter(|line| line.contains("AuthorizationFailed")).count();
+    assert!(denied > 20, "{denied}");
     // The world has seen what the roles did; it is still whole.
     assert_eq!(site.world.service.fabrics().len(), 1);
 }

@@ -38,7 +38,7 @@ impl World for Fakes {
     async fn agent(&self, config: &Config) -> Result<Hands, OtherError> {
         let (to, to_agent) = mpsc::channel(64);
         let (from_agent, from) = mpsc::channel(64);
-        tokio::spawn(fake_agent(self.devices.clone(), to_agent, from_agent));
+        tokio::spawn(fake_agent(self.devices.clone(), None, to_agent, from_agent));
         Ok(Hands { to, from, platforms: self.platforms(config)? })
     }
 

@@ -8,6 +8,7 @@
 
 mod world;
 
+use controller::auditor::PaperFault;
 use controller::model::{Event, Lock, OperationState, Outcome, Timestamp};
 use controller::plan::Request;
 use controller::service::{ServiceError, StateAction};
@@ -173,7 +174,7 @@ async fn a_restart_at_any_event_finishes_the_rotation() {
         }
         let reached = world.store.faults().calls();
         world.store.faults().clear();
-        let service = start(&world.store, &world.vault, &world.devices).await;
+        let service = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
         let world = World { service, ..world };
         if let Ok(id) = submitted {
             let operation = world.wait(id).await;
@@ -327,7 +328,7 @@ async fn a_deleted_fabric_takes_its_secrets_along_and_can_be_declared_anew() {
     for name in &names {
         assert_eq!(world.vault.versions(name).await.unwrap(), [], "{name}");
     }
-    let again = start(&world.store, &world.vault, &world.devices).await;
+    let again = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
     assert!(again.fabrics().is_empty());
 
     // The devices have the last passwords still; told so, they are adopted as at first.
@@ -363,7 +364,7 @@ async fn an_interrupted_purge_is_finished_by_the_next_start() {
     let text = serde_json::to_string(&event).unwrap();
     world.store.append(&fabric, journal.revision, &[text]).await.unwrap();
     assert!(!world.vault.versions(&name).await.unwrap().is_empty());
-    let again = start(&world.store, &world.vault, &world.devices).await;
+    let again = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
     assert!(again.fabrics().is_empty());
     assert_eq!(world.vault.versions(&name).await.unwrap(), []);
 }
@@ -437,4 +438,32 @@ async fn a_vault_that_is_down_changes_no_device() {
     world.vault.faults().clear();
     world.assert_revealed_opens().await;
     assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audit_that_cannot_be_written_exposes_nothing() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.paper.faults().set(PaperFault::Full);
+    let operation = rotate(&world).await;
+    assert_eq!(operation.state, OperationState::Failed);
+    for device in SWITCHES {
+        assert_eq!(failure(&operation, device), "AuditUnavailable");
+        world.devices.with(device, |device| assert_eq!(device.changes, 0));
+    }
+    world.assert_revealed_opens().await;
+    // The record of the canary's wave can be written, that of the next one cannot.
+    world.paper.faults().clear();
+    world.paper.faults().after(1, PaperFault::Full);
+    let operation = resync(&world).await;
+    let changed = |device: &str| world.devices.with(device, |device| device.changes > 0);
+    let ended = |device: &str| operation.outcomes[&device.parse().unwrap()] == Outcome::Succeeded;
+    let changes = SWITCHES.iter().filter(|device| changed(device)).count();
+    assert!((1..SWITCHES.len()).contains(&changes), "{changes} devices were changed");
+    for device in &SWITCHES {
+        assert_eq!(changed(device), ended(device), "{device}");
+    }
+    world.paper.faults().clear();
+    assert_eq!(resync(&world).await.state, OperationState::Succeeded);
+    world.assert_revealed_opens().await;
 }

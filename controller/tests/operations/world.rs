@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use controller::agents::Agent;
+use controller::auditor::{Auditor, MemoryPaper};
 use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{Operation, OperationState, Timestamp};
@@ -70,6 +71,8 @@ pub(crate) struct World {
     pub devices: Devices,
     pub store: MemoryStore,
     pub vault: MemoryVault,
+    pub auditor: Auditor,
+    pub paper: MemoryPaper,
     pub inventory: String,
     pub passwords: String,
     pub service: Arc<Service>,
@@ -108,19 +111,21 @@ pub(crate) async fn world(names: &[&str]) -> World {
     }
     let store = MemoryStore::new();
     let vault = MemoryVault::new(Arc::new(|| 1_800_000_000));
-    let service = start(&store, &vault, &devices).await;
-    World { devices, store, vault, inventory, passwords, service }
+    let (auditor, paper) = Auditor::in_memory().unwrap();
+    let service = start(&store, &vault, &auditor, &devices).await;
+    World { devices, store, vault, auditor, paper, inventory, passwords, service }
 }
 
 /// Starts a service (again) over the same store, vault and devices.
 pub(crate) async fn start(
     store: &MemoryStore,
     vault: &MemoryVault,
+    auditor: &Auditor,
     devices: &Devices,
 ) -> Arc<Service> {
     let (to, to_agent) = mpsc::channel(64);
     let (from_agent, from) = mpsc::channel(64);
-    tokio::spawn(fake_agent(devices.clone(), to_agent, from_agent));
+    tokio::spawn(fake_agent(devices.clone(), Some(auditor.clone()), to_agent, from_agent));
     let agent = Agent::attach(to, from, Epoch(1)).await.unwrap();
     let limits = |platform: &str| PlatformLimits {
         platform: platform.to_owned(),
@@ -133,6 +138,7 @@ pub(crate) async fn start(
     Service::start(Parts {
         store: Arc::new(store.reopen()),
         vault: Arc::new(vault.clone()),
+        auditor: auditor.clone(),
         agent,
         template: Arc::new(SecretsTemplate::builtin().unwrap()),
         platforms: vec![limits("arista-eos"), limits("opengear")],
@@ -226,6 +232,7 @@ impl World {
 
 pub(crate) async fn fake_agent(
     devices: Devices,
+    auditor: Option<Auditor>,
     mut to_agent: mpsc::Receiver<ToAgent>,
     from_agent: mpsc::Sender<FromAgent>,
 ) {
@@ -247,6 +254,9 @@ pub(crate) async fn fake_agent(
             }
             ToAgent::Commit { job } => {
                 let job = prepared.remove(&job).unwrap();
+                if let Some(auditor) = &auditor {
+                    assert_exposure_is_recorded(auditor, &job).await;
+                }
                 let (devices, from_agent) = (devices.clone(), from_agent.clone());
                 let binding = Binding {
                     device: &job.device,
@@ -264,6 +274,21 @@ pub(crate) async fn fake_agent(
             }
         }
     }
+}
+
+/// Asserts that the audit says that this device is about to get this password set, now that the
+/// agent is told to go on.
+async fn assert_exposure_is_recorded(auditor: &Auditor, job: &Job) {
+    if job.work != Work::Apply {
+        return;
+    }
+    let page = auditor.page(0).await.unwrap();
+    let operation = job.operation.to_string();
+    let name = format!("\"{}\"", job.device.name());
+    let says = |line: &&String| {
+        line.contains("expose") && line.contains(&operation) && line.contains(&name)
+    };
+    assert!(page.lines.iter().any(|line| says(&line)), "{name} is not in the audit");
 }
 
 fn carry_out(devices: &Devices, job: &Job, bundle: &Bundle) -> Vec<Report> {

@@ -9,6 +9,7 @@ use agent::hash::Hashes;
 use agent::ledger::{Ledger, SystemClock};
 use agent::platform::Platforms;
 use agent::transport::Transports;
+use controller::auditor;
 use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{OperationState, Timestamp};
@@ -89,6 +90,7 @@ async fn service(data: &Path) -> Arc<Service> {
     Service::start(Parts {
         store: Arc::new(store),
         vault: Arc::new(vault),
+        auditor: auditor::open(data).await.expect("an audit"),
         agent: agent.await.expect("the agent greets"),
         template: Arc::new(SecretsTemplate::builtin().expect("the template")),
         platforms: limits,

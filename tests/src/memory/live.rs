@@ -7,6 +7,7 @@ use agent::driver::Kit;
 use agent::ledger::{Clock, Ledger};
 use agent::transport::Transports;
 use agent::worker;
+use controller::auditor::Auditor;
 use controller::execute::Settings;
 use controller::model::{Fabric, Operation, OperationState, Secret, Timestamp};
 use controller::plan::{Policy, Request};
@@ -142,6 +143,7 @@ impl World<'_> {
                 director: Arc::clone(director),
                 kept: Arc::clone(&self.kept),
             }),
+            auditor: Auditor::in_memory().unwrap().0,
             agent,
             template: Arc::clone(&self.tools.template),
             platforms: self.tools.limits.clone(),

@@ -16,6 +16,7 @@ use protocol::id::OperationId;
 use super::wire::OperationStatus;
 use super::{API_VERSION, path, wire};
 use crate::edge::answer::{ApiError, json, raw};
+use crate::edge::witness::Started;
 use crate::service::Service;
 
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
@@ -55,6 +56,7 @@ pub(super) fn accepted(
     let status = look_up(service, id)?;
     let mut response = raw(StatusCode::ACCEPTED, Body::from("null"));
     point_to(&mut response, &url.join(&status_link(status.path()))?);
+    response.extensions_mut().insert(Started(id));
     Ok(response)
 }
 

@@ -61,14 +61,16 @@ pub(super) async fn apply(
 ) -> Result<Response, ApiError> {
     // Before the body is taken in, which may be large.
     let action = "Keyturn/fabrics/apply/action";
-    native.door.open(&caller, action, Right::Administer, Scope::Visible)?;
+    caller.check(action, Right::Administer, Scope::Visible)?;
     let bytes = body::read(request.into_body(), BYTES_MAX).await?;
     let given: Apply = body::parse(&bytes)?;
     let (inventory, passwords) = native.parse(&given)?;
     drop(given);
     // In a task of its own: a caller that hangs up does not leave half of it done.
+    let id = inventory.fabric.id.to_string();
     let scope = Scope::Fabric(&inventory.fabric.id);
-    let service = Arc::clone(native.door.open(&caller, action, Right::Administer, scope)?);
+    let service = native.door.open(&caller, action, Right::Administer, scope, &id).await?;
+    let service = Arc::clone(service);
     let work = async move { service.apply(inventory, passwords).await };
     let applied = tokio::spawn(work).await.map_err(|source| {
         tracing::error!(%source, "an application's task did not end");

@@ -9,7 +9,7 @@ use protocol::status::SynchronizationStatus;
 use serde::{Deserialize, Serialize};
 
 use super::Native;
-use crate::access::{Right, Scope};
+use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::rfc3339;
@@ -35,7 +35,7 @@ pub(super) async fn list(
     State(native): State<Native>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    let service = native.door.open(&caller, "Keyturn/fabrics/read", Right::Read, Scope::Visible)?;
+    let service = native.door.show(&caller, "Keyturn/fabrics/read", Scope::Visible)?;
     let known = |fabric: &Fabric| Known {
         id: fabric.id.to_string(),
         name: fabric.id.name().to_string(),
@@ -66,7 +66,7 @@ pub(super) async fn look(
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
     })?;
     let scope = Scope::Fabric(&id);
-    let service = native.door.open(&caller, "Keyturn/fabrics/read", Right::Read, scope)?;
+    let service = native.door.show(&caller, "Keyturn/fabrics/read", scope)?;
     match view {
         "plan" => {
             let plan = service.plan(&id, &wanted.request()?)?;

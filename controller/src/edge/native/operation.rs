@@ -11,7 +11,7 @@ use protocol::id::{OperationId, PasswordSet, ResourceName};
 use serde::Serialize;
 
 use super::Native;
-use crate::access::{Right, Scope};
+use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::{operation_path, rfc3339};
@@ -71,7 +71,7 @@ pub(super) async fn list(
     State(native): State<Native>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    let service = native.door.open(&caller, ACTION, Right::Read, Scope::Visible)?;
+    let service = native.door.show(&caller, ACTION, Scope::Visible)?;
     let mut value = Vec::new();
     for (fabric, operation) in service.operations() {
         if caller.sees(&fabric) {
@@ -94,7 +94,7 @@ pub(super) async fn show(
             .hint("`keyturn operation list` shows the operations")
     })?;
     let fabric = native.door.fabric_of_operation(id)?;
-    let service = native.door.open(&caller, ACTION, Right::Read, Scope::Fabric(&fabric))?;
+    let service = native.door.show(&caller, ACTION, Scope::Fabric(&fabric))?;
     let (fabric, operation) = service.operation(id)?;
     let body = service.read(&fabric, |fabric| {
         OperationBody::of(fabric, &operation, Some(progress(fabric, &operation)))

@@ -75,7 +75,10 @@ pub(super) async fn reveal(
     })?;
     let fabric = native.door.fabric_of(&device)?;
     let action = "Keyturn/secrets/reveal/action";
-    let service = native.door.open(&caller, action, Right::Reveal, Scope::Fabric(&fabric))?;
+    // What was asked for, as the caller wrote it: also where there is no such user.
+    let on = format!("{device}/users/{}", wanted.user);
+    let scope = Scope::Fabric(&fabric);
+    let service = native.door.open(&caller, action, Right::Reveal, scope, &on).await?;
     let revealed = service.reveal(&device, &wanted.user).await?;
     tracing::info!(device = %device.name(), profile = %revealed.profile, "a password was revealed");
     answer(&revealed)

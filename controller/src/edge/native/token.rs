@@ -21,6 +21,9 @@ use crate::edge::auth::{Caller, now};
 use crate::edge::{body, rfc3339};
 use crate::service::ServiceError;
 
+/// Where tokens are.
+const PATH: &str = "/keyturn/v1/tokens";
+
 /// Room for the answer with a new token, in bytes.
 const ANSWER_BYTES: usize = 2048;
 
@@ -71,9 +74,12 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, ApiError> {
     let action = "Keyturn/tokens/write";
-    let service = native.door.open(&caller, action, Right::Administer, Scope::Everything)?;
+    caller.check(action, Right::Administer, Scope::Everything)?;
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: Wanted = body::parse(&bytes)?;
+    let on = format!("{PATH}?role={}", wanted.role.as_str());
+    let (right, scope) = (Right::Administer, Scope::Everything);
+    let service = native.door.open(&caller, action, right, scope, &on).await?;
     let fabric = wanted.fabric_id.as_deref().map(str::parse::<FabricId>).transpose();
     let fabric = fabric.map_err(|error| {
         let message = format!("Failed to {error}.");
@@ -109,8 +115,10 @@ pub(super) async fn revoke(
     caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    caller.check("Keyturn/tokens/delete", Right::Administer, Scope::Everything)?;
     let Path(id) = id?;
+    let (action, right) = ("Keyturn/tokens/delete", Right::Administer);
+    let on = format!("{PATH}/{id}");
+    native.door.open(&caller, action, right, Scope::Everything, &on).await?;
     let revoked = id.clone();
     if on_disk(&native, move |tokens| tokens.revoke(&revoked)).await? {
         tracing::info!(id, "a token was revoked");

@@ -1,0 +1,127 @@
+//! What the audit says of one request: that it came, before anything is done; and what became of
+//! it, before it is answered.
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use protocol::id::OperationId;
+
+use super::answer::{ApiError, Code};
+use super::auth::now;
+use super::request_id;
+use crate::audit::{Entry, Outcome};
+use crate::auditor::{AuditError, Auditor};
+use crate::error::Fault;
+
+/// The operation that a request has started, as a note on its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started(pub(super) OperationId);
+
+/// Records one request of one caller.
+#[derive(Debug)]
+pub(super) struct Witness {
+    auditor: Auditor,
+    request: Option<String>,
+    client_request: Option<String>,
+    /// What was recorded as asked for, and not yet as ended.
+    open: Mutex<Vec<(u64, Entry)>>,
+}
+
+impl Witness {
+    /// Makes the witness of a request.
+    pub(super) fn of(request: &Request, auditor: &Auditor) -> Self {
+        Self {
+            auditor: auditor.clone(),
+            request: request_id::of_answer(request),
+            client_request: request_id::of_caller(request.headers()),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Records what is asked for. It must not be done if that fails.
+    pub(super) async fn asked(&self, who: &str, action: &str, on: &str) -> Result<(), ApiError> {
+        let entry = self.entry(who, action, on);
+        let sequence = self.auditor.write(entry.clone()).await?;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push((sequence, entry));
+        Ok(())
+    }
+
+    /// Records that somebody may not do something.
+    pub(super) fn denied(&self, who: &str, action: &str, on: &str) {
+        let mut entry = self.entry(who, action, on);
+        (entry.outcome, entry.code) = (Outcome::Refused, Some("AuthorizationFailed".to_owned()));
+        self.auditor.note(entry);
+    }
+
+    /// Records what has become of the request.
+    pub(super) async fn answered(&self, answer: Answered) {
+        for (sequence, entry) in self.take() {
+            let mut entry = entry.ended(sequence, answer.outcome, now());
+            entry.code.clone_from(&answer.code);
+            entry.operation = answer.operation;
+            self.auditor.write_after(entry).await;
+        }
+    }
+
+    fn entry(&self, who: &str, action: &str, on: &str) -> Entry {
+        let mut entry = Entry::requested(who, action, on, now());
+        entry.request.clone_from(&self.request);
+        entry.client_request.clone_from(&self.client_request);
+        entry
+    }
+
+    fn take(&self) -> Vec<(u64, Entry)> {
+        std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What an answer says, as far as the audit is concerned.
+#[derive(Debug)]
+pub(super) struct Answered {
+    outcome: Outcome,
+    code: Option<String>,
+    operation: Option<OperationId>,
+}
+
+impl Answered {
+    /// Reads it off an answer.
+    pub(super) fn by(response: &Response) -> Self {
+        let outcome = match response.status() {
+            status if status.is_server_error() => Outcome::Failed,
+            status if status.is_client_error() => Outcome::Refused,
+            _ => Outcome::Succeeded,
+        };
+        let code = response.extensions().get::<Code>().map(|code| code.0.clone());
+        let operation = response.extensions().get::<Started>().map(|started| started.0);
+        Self { outcome, code, operation }
+    }
+}
+
+/// A caller that hangs up is never answered; what it asked for may be done all the same.
+impl Drop for Witness {
+    fn drop(&mut self) {
+        for (sequence, entry) in self.take() {
+            self.auditor.note(entry.ended(sequence, Outcome::Abandoned, now()));
+        }
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        let source = std::error::Error::source(&error);
+        let text = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        let (status, code) = match error.fault() {
+            Fault::Operator => (StatusCode::BAD_REQUEST, "InvalidQuery"),
+            Fault::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "AuditUnavailable"),
+        };
+        let message = format!("Failed to {text}. Nothing was done.");
+        let answer = Self::new(status, code, message);
+        match error.hint() {
+            Some(hint) => answer.hint(hint),
+            None => answer,
+        }
+    }
+}
