@@ -9,6 +9,7 @@ mod audit;
 mod device;
 mod fabric;
 mod failure;
+mod legacy;
 mod operation;
 mod progress;
 mod resource;
@@ -52,6 +53,7 @@ pub async fn run(
         ClientCommand::Audit { command } => audit::run(&client, command, terminal).await,
         ClientCommand::Fabric { command } => fabric::run(&client, command, terminal).await,
         ClientCommand::Device { command } => device::run(&client, command, terminal).await,
+        ClientCommand::Legacy { command } => legacy::run(&client, command, terminal).await,
         ClientCommand::Secret { command } => secret::run(&client, command, terminal).await,
         ClientCommand::Token { command } => token::run(&client, command, terminal).await,
         ClientCommand::Operation { command } => operation::run(&client, command, terminal).await,

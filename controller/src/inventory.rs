@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::id::{FabricId, ResourceName};
+use protocol::id::{FabricId, ProfileName, ResourceName};
 use protocol::status::DeviceRole;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,7 @@ pub use self::objection::Objection;
 pub use self::passwords::CurrentPasswords;
 pub use self::read::{FILE_BYTES_MAX, InventoryError, private_text, stream_text};
 pub use crate::document::DocumentError;
+use crate::naming::OlderName;
 
 /// The ways to a device in the order in which they are tried, if the inventory does not say: SSH is
 /// the fastest, a line of the agent's own needs no other device, a console needs a working terminal
@@ -50,6 +51,10 @@ pub struct FabricSpec {
     /// The feature flags and their values.
     #[serde(default)]
     pub feature_flags: BTreeMap<String, String>,
+    /// What profiles' secrets were called before names had a format of their own; until the first
+    /// rotation that makes names of that format they still are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub older_names: BTreeMap<ProfileName, OlderName>,
 }
 
 /// What an inventory says of a device.
@@ -176,6 +181,14 @@ impl Inventory {
     /// Returns the first [`Objection`].
     pub fn check(&self, platforms: Option<&[&str]>) -> Result<(), Objection> {
         rules::check(&self.fabric, &self.devices, platforms)
+    }
+
+    /// Checks what is said of user profiles against the secrets template's.
+    ///
+    /// # Errors
+    /// Returns the first [`Objection`].
+    pub fn check_profiles(&self, profiles: &[&str]) -> Result<(), Objection> {
+        rules::check_profiles(&self.fabric, profiles)
     }
 }
 

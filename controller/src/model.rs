@@ -20,7 +20,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::inventory::{DeviceSpec, FabricSpec};
-use crate::naming::SecretName;
+use crate::naming::{OlderName, SecretName};
 
 pub mod event;
 pub mod operation;
@@ -210,6 +210,9 @@ pub struct SetRecord {
     pub shared: BTreeMap<ProfileName, SecretVersion>,
     /// Versions that belong to one device alone, by device and profile.
     pub own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>,
+    /// The names of those profiles' secrets that have older ones in this set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub older_names: BTreeMap<ProfileName, OlderName>,
 }
 
 /// Where a set's passwords come from.
@@ -280,6 +283,46 @@ impl Fabric {
         let record = self.sets.get(&set)?;
         let own = record.own.get(device).and_then(|profiles| profiles.get(profile));
         own.or_else(|| record.shared.get(profile))
+    }
+
+    /// Returns where a secret's value in a set is: its name in the vault, and the version.
+    #[must_use]
+    pub fn located(
+        &self,
+        device: &ResourceName,
+        profile: &ProfileName,
+        set: PasswordSet,
+    ) -> Option<(SecretName, SecretVersion)> {
+        let version = self.version(device, profile, set)?;
+        let name = match self.sets.get(&set)?.older_names.get(profile) {
+            Some(older) => older.of(device)?,
+            None => self.devices.get(device)?.secrets.get(profile)?.name.clone(),
+        };
+        Some((name, version.clone()))
+    }
+
+    /// Tells whether a rotation has given the fabric's secrets names of the format that
+    /// [`crate::naming`] makes, after which older ones are given no more.
+    #[must_use]
+    pub fn is_migrated(&self) -> bool {
+        let gives_names =
+            |set: &SetRecord| set.origin == Origin::Rotated && set.older_names.is_empty();
+        self.sets.values().any(gives_names)
+    }
+
+    /// Returns the devices that depend on values under older names.
+    #[must_use]
+    pub fn on_older_names(&self) -> Vec<ResourceName> {
+        let is_older = |profile: &ProfileName, set: PasswordSet| {
+            self.sets.get(&set).is_some_and(|record| record.older_names.contains_key(profile))
+        };
+        let depends = |device: &Device| {
+            device.secrets.iter().any(|(profile, secret)| {
+                secret.credential.in_use().any(|set| is_older(profile, set))
+            })
+        };
+        let devices = self.devices.iter().filter(|(_name, device)| depends(device));
+        devices.map(|(name, _device)| name.clone()).collect()
     }
 
     /// Returns the password sets that devices use or may use, oldest first.

@@ -120,13 +120,62 @@ impl NameCollision {
     /// Returns what mends it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        "give the device or the user profile another name"
+        "give the device or the user profile another name, or another one in `older-names`"
     }
 
     /// Returns who has to act: whoever chose the names.
     #[must_use]
     pub fn fault(&self) -> Fault {
         Fault::Operator
+    }
+}
+
+/// The name that a secret had before names had a format of their own, with `{device}` in the place
+/// of the device's name where each device has a secret of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OlderName(String);
+
+/// What [`OlderName`] stands for a device's name by.
+const DEVICE: &str = "{device}";
+
+impl OlderName {
+    /// Tells whether each device has a secret of its own.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.contains(DEVICE)
+    }
+
+    /// Returns the name of the secret of `device`; `None` if it would be too long.
+    #[must_use]
+    pub fn of(&self, device: &ResourceName) -> Option<SecretName> {
+        SecretName::try_from(self.0.replace(DEVICE, &legal(device.as_str()))).ok()
+    }
+
+    /// Returns the name of the secret that all devices share, if they do.
+    #[must_use]
+    pub fn shared(&self) -> Option<SecretName> {
+        SecretName::try_from(self.0.clone()).ok().filter(|_name| !self.is_own())
+    }
+
+    /// Returns the name as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for OlderName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        // The shortest that a device's name can be, so that nothing that is never right is taken.
+        SecretName::try_from(text.replace(DEVICE, "abc")).map(|_name| Self(text))
+    }
+}
+
+impl From<OlderName> for String {
+    fn from(name: OlderName) -> Self {
+        name.0
     }
 }
 
@@ -140,9 +189,19 @@ pub fn check_distinct<'n>(
     fabric: &FabricId,
     secrets: impl IntoIterator<Item = (&'n ProfileName, Option<&'n ResourceName>)>,
 ) -> Result<(), NameCollision> {
+    let named = |(profile, device)| ((profile, device), name(fabric, profile, device));
+    check_names(secrets.into_iter().map(named))
+}
+
+/// The same of secrets whose names are known already.
+///
+/// # Errors
+/// As [`check_distinct`].
+pub fn check_names<'n>(
+    secrets: impl IntoIterator<Item = ((&'n ProfileName, Option<&'n ResourceName>), SecretName)>,
+) -> Result<(), NameCollision> {
     let mut seen = BTreeMap::new();
-    for (profile, device) in secrets {
-        let name = name(fabric, profile, device);
+    for ((profile, device), name) in secrets {
         match seen.insert(name.clone(), (profile, device)) {
             Some(other) if other != (profile, device) => {
                 let (first, second) = (shown(other), shown((profile, device)));

@@ -84,7 +84,7 @@ pub fn plan(fabric: &Fabric, policy: &Policy, request: &Request) -> Result<Plan,
     guard::admit(fabric, policy, request)?;
     let newest = fabric.newest_set().unwrap_or(PasswordSet(0));
     let (set, makes_set) = match request {
-        Request::Rotate => (PasswordSet(newest.0.saturating_add(1)), true),
+        Request::Rotate | Request::RotateOlder => (PasswordSet(newest.0.saturating_add(1)), true),
         _ => (fabric.wanted_set().unwrap_or(newest), false),
     };
     let mut skipped = Vec::new();
@@ -125,7 +125,7 @@ fn choose(
     set: PasswordSet,
 ) -> Choice {
     let needs_it = match request {
-        Request::Rotate => !device.secrets.is_empty(),
+        Request::Rotate | Request::RotateOlder => !device.secrets.is_empty(),
         Request::Resync => !is_done(fabric, device, set),
         Request::ResyncDevice(wanted) => wanted == name && !is_done(fabric, device, set),
         Request::Verify(wanted) => wanted.contains(name),

@@ -21,6 +21,7 @@ use crate::vault::Vault;
 mod adopt;
 mod delete;
 mod error;
+mod older;
 mod reveal;
 mod state;
 
@@ -295,7 +296,7 @@ fn admit(
     plan::audit::audit(fabric, policy, &plan)
         .map_err(|source| ServiceError::UnsoundPlan { source })?;
     let kind = match request {
-        Request::Rotate => OperationKind::Rotate,
+        Request::Rotate | Request::RotateOlder => OperationKind::Rotate,
         // Before the first rotation there is nothing to bring: devices are verified again.
         Request::Resync | Request::ResyncDevice(_) if fabric.wanted_set().is_some() => {
             OperationKind::Resync
@@ -312,6 +313,7 @@ fn admit(
         device,
         request_id,
         set: plan.set,
+        older_names: *request == Request::RotateOlder,
         waves: plan.waves(),
         skipped: plan.skipped,
         state: OperationState::Running,

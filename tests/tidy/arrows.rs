@@ -34,7 +34,7 @@ const CONTROLLER: &str = "
     duration: error
     naming: error
     config: document duration error
-    inventory: document duration error
+    inventory: document duration error naming
     store: disk error
     template: document error
     vault: disk error naming

@@ -118,6 +118,12 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: SecretCommand,
     },
+    /// Fabrics whose secrets have older names: show, rotate
+    Legacy {
+        /// What to do.
+        #[command(subcommand)]
+        command: LegacyCommand,
+    },
     /// The audit: who did what; export it, and verify that nobody has changed it
     Audit {
         /// What to do.
@@ -338,6 +344,15 @@ pub struct OnDevice {
     /// Return when the operation is admitted
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// What to do with a fabric whose secrets have older names.
+#[derive(Debug, Subcommand)]
+pub enum LegacyCommand {
+    /// Show the older names, and which devices depend on them
+    Show(FabricTarget),
+    /// Rotate under the older names; only until a rotation has given current ones
+    Rotate(OnFabric),
 }
 
 /// `keyturn fabric lock-fabric`

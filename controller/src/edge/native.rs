@@ -38,7 +38,7 @@ pub(super) fn routes(door: Door, tokens: Arc<Tokens>, names: KnownNames) -> Rout
     Router::new()
         .route("/keyturn/v1/fabrics", get(fabric::list))
         .route("/keyturn/v1/fabrics:apply", post(apply::apply))
-        .route("/keyturn/v1/fabrics/{*path}", get(fabric::look))
+        .route("/keyturn/v1/fabrics/{*path}", get(fabric::look).post(fabric::act))
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{id}", get(operation::show))
         .route(REVEAL_PATH, post(reveal::reveal))

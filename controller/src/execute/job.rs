@@ -112,10 +112,10 @@ fn draft(fabric: &Fabric, name: &ResourceName, work: Work) -> Result<Draft, Stop
             if values.iter().rev().take_while(|(of, ..)| of == profile).any(seen) {
                 continue;
             }
-            let version = fabric.version(name, profile, set).ok_or_else(|| {
+            let (place, version) = fabric.located(name, profile, set).ok_or_else(|| {
                 bad_job(&format!("password set {set} has no version of `{profile}`"))
             })?;
-            values.push((profile.clone(), set, secret.name.clone(), version.clone()));
+            values.push((profile.clone(), set, place, version));
         }
         accounts.push(account);
     }
@@ -209,8 +209,8 @@ fn console_path(
     let mut candidates = secret.credential.candidates();
     candidates.retain(|set| secret.credential.labels.get(set) != Some(&Label::Retired));
     let values = candidates.into_iter().filter_map(|set| {
-        let version = fabric.version(terminal_server, profile, set)?;
-        Some((set, secret.name.clone(), version.clone()))
+        let (place, version) = fabric.located(terminal_server, profile, set)?;
+        Some((set, place, version))
     });
     let path = Path::Console {
         terminal_server: fabric.device_id(terminal_server),

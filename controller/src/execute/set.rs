@@ -10,7 +10,7 @@ use protocol::status::DeviceRole;
 
 use crate::generate::{self, GenerateError};
 use crate::model::{Device, Event, Fabric, Operation, Origin};
-use crate::naming::{self, NameCollision, SecretName};
+use crate::naming::{self, NameCollision, OlderName, SecretName};
 use crate::template::{PlatformLimits, PolicyError, Scope, SecretsTemplate};
 use crate::vault::{Tag, Vault, VaultError};
 
@@ -109,15 +109,24 @@ impl TemplateSets {
             let rules = profile
                 .rules(self.limits(fabric, &holders)?)
                 .map_err(|source| SetError::Policy { source })?;
-            let owners: Vec<Option<&ResourceName>> = match profile.scope {
-                Scope::Fabric => vec![None],
-                Scope::Device => holders.into_iter().map(Some).collect(),
+            let older = fabric.spec.older_names.get(&profile.name);
+            let older = older.filter(|_older| operation.older_names);
+            let is_own = profile.scope == Scope::Device || older.is_some_and(OlderName::is_own);
+            let owners: Vec<Option<&ResourceName>> = match is_own {
+                false => vec![None],
+                true => holders.into_iter().map(Some).collect(),
             };
             for device in owners {
                 let value =
                     generate::password(&rules).map_err(|source| SetError::Generate { source })?;
+                let older = older.and_then(|older| match device {
+                    Some(device) => older.of(device),
+                    None => older.shared(),
+                });
+                let scope = device.filter(|_device| profile.scope == Scope::Device);
+                let name = || naming::name(&fabric.id, &profile.name, scope);
                 wanted.push(Wanted {
-                    name: naming::name(&fabric.id, &profile.name, device),
+                    name: older.unwrap_or_else(name),
                     tag: tag(operation, &profile.name, device),
                     profile: profile.name.clone(),
                     device: device.cloned(),
@@ -150,8 +159,8 @@ impl TemplateSets {
 impl MakeSet for TemplateSets {
     async fn make(&self, fabric: &Fabric, operation: &Operation) -> Result<Event, SetError> {
         let wanted = self.wanted(fabric, operation)?;
-        let secrets = wanted.iter().map(|w| (&w.profile, w.device.as_ref()));
-        naming::check_distinct(&fabric.id, secrets).map_err(|source| SetError::Name { source })?;
+        let names = wanted.iter().map(|w| ((&w.profile, w.device.as_ref()), w.name.clone()));
+        naming::check_names(names).map_err(|source| SetError::Name { source })?;
         let items: Vec<(SecretName, Tag, &Password)> =
             wanted.iter().map(|w| (w.name.clone(), w.tag.clone(), &w.value)).collect();
         let versions =
@@ -165,8 +174,12 @@ impl MakeSet for TemplateSets {
                 Some(device) => own.entry(device.clone()).or_default().insert(profile, version),
             };
         }
-        let (set, operation) = (operation.set, operation.id);
-        Ok(Event::SetStored { set, operation, origin: Origin::Rotated, shared, own })
+        let mut older_names = BTreeMap::new();
+        if operation.older_names {
+            older_names.clone_from(&fabric.spec.older_names);
+        }
+        let (set, operation, origin) = (operation.set, operation.id, Origin::Rotated);
+        Ok(Event::SetStored { set, operation, origin, shared, own, older_names })
     }
 }
 

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use protocol::id::{FabricId, ResourceName};
+use protocol::id::{FabricId, ProfileName, ResourceName};
 use protocol::status::DeviceRole;
 
 use super::{
     ConsolePath, DeviceSpec, DocumentError, FabricSpec, Inventory, Lockout, Objection,
     PATHS_DEFAULT, PathKind, SerialPath, SshPath, rules,
 };
-use crate::document::{self, Spot, Table, Value};
+use crate::document::{self, Spot, Table, Value, quoted};
 use crate::duration;
+use crate::naming::OlderName;
 
-const FABRIC_KEYS: [&str; 4] = ["id", "location", "feature-flags", "current-passwords-file"];
+const FABRIC_KEYS: [&str; 5] =
+    ["id", "location", "feature-flags", "older-names", "current-passwords-file"];
 const DEVICE_KEYS: [&str; 10] = [
     "name",
     "role",
@@ -34,6 +36,8 @@ const SSH_PORT: u32 = 22;
 const BAUD: u32 = 9600;
 
 const NAME: &str = "a device's name: 3 to 128 letters, digits, `-` and `_`, a letter first";
+const OLDER_NAME: &str = "the name of a secret: 1 to 127 letters, digits and `-`, with `{device}` \
+                          where each device has a secret of its own";
 const ID: &str = "the fabric's ARM id: /subscriptions/<guid>/resourceGroups/<group>/providers/\
                   Microsoft.ManagedNetworkFabric/networkFabrics/<name>";
 
@@ -107,11 +111,21 @@ fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentE
             feature_flags.insert(flag.name, text.to_string());
         }
     }
+    let mut older_names = BTreeMap::new();
+    if let Some(value) = table.optional("older-names") {
+        spots.note("older-names", &value);
+        for entry in value.entries("user profiles and the names of their secrets")? {
+            let wrong = || entry.spot.wrong("a user profile's name", quoted(&entry.name));
+            let profile = ProfileName::new(&entry.name).map_err(|_error| wrong())?;
+            let older = |text: &str| OlderName::try_from(text.to_owned()).ok();
+            older_names.insert(profile, entry.value.read(OLDER_NAME, older)?);
+        }
+    }
     let passwords = table
         .optional("current-passwords-file")
         .map(|value| value.read("the path of a file", path))
         .transpose()?;
-    Ok((FabricSpec { id, location, feature_flags }, spots, passwords))
+    Ok((FabricSpec { id, location, feature_flags, older_names }, spots, passwords))
 }
 
 fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentError> {

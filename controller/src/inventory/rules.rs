@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use protocol::id::ProfileName;
 use protocol::status::DeviceRole;
 
 use super::{DeviceSpec, FabricSpec, Lockout, Objection, SshPath};
 use crate::document::quoted;
+use crate::naming::SecretName;
 
 /// TCP ports.
 pub(super) const PORT: RangeInclusive<u32> = 1..=65_535;
@@ -38,7 +40,46 @@ pub(super) fn check(
             .and_then(|()| check_console(device, devices))
             .map_err(|objection| objection.of(index, device))?;
     }
-    check_unique(devices)
+    check_unique(devices)?;
+    check_older_names(fabric, devices)
+}
+
+/// Checks that a fabric's older names are of profiles that there are.
+pub(super) fn check_profiles(fabric: &FabricSpec, profiles: &[&str]) -> Result<(), Objection> {
+    let is_known = |name: &&ProfileName| {
+        profiles.iter().any(|known| known.eq_ignore_ascii_case(name.as_str()))
+    };
+    match fabric.older_names.keys().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let expected = "a user profile of the secrets template";
+            Err(Objection::name("older-names", expected, unknown.as_str(), profiles))
+        }
+    }
+}
+
+/// Two secrets of one name would each have the other one's password as their newest version.
+fn check_older_names(fabric: &FabricSpec, devices: &[DeviceSpec]) -> Result<(), Objection> {
+    let mut seen: BTreeMap<SecretName, &ProfileName> = BTreeMap::new();
+    for (profile, older) in &fabric.older_names {
+        let names = match older.shared() {
+            Some(name) => vec![Some(name)],
+            None => devices.iter().map(|device| older.of(&device.name)).collect(),
+        };
+        for name in names {
+            let Some(name) = name else {
+                let got = format!("{} with a device's name in it", quoted(older.as_str()));
+                let expected = "names of at most 127 characters";
+                return Err(Objection::new("older-names", expected, got));
+            };
+            if let Some(other) = seen.insert(name, profile).filter(|other| *other != profile) {
+                let got = format!("{} for `{other}` and `{profile}`", quoted(older.as_str()));
+                let expected = "a name of its own for each profile";
+                return Err(Objection::new("older-names", expected, got));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_fabric(fabric: &FabricSpec) -> Result<(), Objection> {

@@ -64,6 +64,32 @@ fn check(from: &str, to: &str, expect: &str) -> DocumentError {
     error
 }
 
+#[test]
+fn older_names_are_read_and_one_that_two_profiles_share_is_refused() {
+    let with = |names: &str| good().replacen("[[devices]]", &format!("{names}\n[[devices]]"), 1);
+    let names = "[fabric.older-names]\nadmin = \"x-{device}\"\nTelcoRO = \"x-ro\"\n";
+    let inventory = parse(&with(names)).unwrap();
+    let profile = |text: &str| ProfileName::new(text).unwrap();
+    let admin = &inventory.fabric.older_names[&profile("admin")];
+    assert_eq!(admin.of(&name("ce_01")).unwrap().as_str(), "x-ce-01");
+    assert!(admin.is_own() && admin.shared().is_none());
+    let ro = &inventory.fabric.older_names[&profile("TelcoRO")];
+    assert_eq!(ro.shared(), ro.of(&name("ce-01")));
+    for (names, says) in [
+        ("[fabric.older-names]\nadmin = \"a b\"\n", "the name of a secret"),
+        ("[fabric.older-names]\nadmin = 7\n", "the name of a secret"),
+        ("[fabric.older-names]\n\"\" = \"a\"\n", "a user profile's name"),
+        ("[fabric.older-names]\na = \"x\"\nb = \"X\"\n", "a name of its own"),
+        ("[fabric.older-names]\na = \"x-ce-01\"\nb = \"x-{device}\"\n", "a name of its own"),
+    ] {
+        let error = parse(&with(names)).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let long = "x".repeat(122);
+    let error = parse(&with(&format!("[fabric.older-names]\na = \"{long}-{{device}}\"\n")));
+    assert!(error.unwrap_err().to_string().contains("at most 127"));
+}
+
 fn name(text: &str) -> ResourceName {
     ResourceName::new(text).unwrap()
 }

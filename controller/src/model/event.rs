@@ -13,7 +13,7 @@ use super::{
     Timestamp, Upgrade,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
-use crate::naming::SecretName;
+use crate::naming::{OlderName, SecretName};
 
 /// One thing that happened to a fabric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub enum Event {
         shared: BTreeMap<ProfileName, SecretVersion>,
         /// Versions of one device alone.
         own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>,
+        /// Those profiles' names in the vault that have older ones.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        older_names: BTreeMap<ProfileName, OlderName>,
     },
     /// Secrets of one device, which are all in the same state, have moved.
     Moved {
@@ -176,9 +179,10 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             fabric.modified = *at;
         }
         Event::DeviceDeclared { spec, secrets, at } => declare(fabric, spec, secrets, *at),
-        Event::SetStored { set, operation, origin, shared, own } => {
-            let (shared, own) = (shared.clone(), own.clone());
-            let record = SetRecord { operation: *operation, origin: *origin, shared, own };
+        Event::SetStored { set, operation, origin, shared, own, older_names } => {
+            let (shared, own, older_names) = (shared.clone(), own.clone(), older_names.clone());
+            let (operation, origin) = (*operation, *origin);
+            let record = SetRecord { operation, origin, shared, own, older_names };
             fabric.sets.insert(*set, record);
         }
         Event::Moved { device, profiles, credential, evidence, at } => {

@@ -21,6 +21,9 @@ pub struct Operation {
     pub request_id: Option<String>,
     /// The password set that it brings or verifies.
     pub set: PasswordSet,
+    /// Whether the set that it makes is put under the secrets' older names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older_names: bool,
     /// The waves, in order.
     pub waves: Vec<Vec<ResourceName>>,
     /// What is left out, and why.

@@ -14,6 +14,8 @@ use crate::model::{Fabric, OperationKind, Upgrade};
 pub enum Request {
     /// Make a password set and bring it to every device.
     Rotate,
+    /// The same, with the secrets under their older names.
+    RotateOlder,
     /// Bring the newest password set to the devices that miss it.
     Resync,
     /// The same for one device.
@@ -73,6 +75,8 @@ const TABLE: &[Row] = &[
     ("DeviceNotFound", any, unknown_device),
     ("FabricNotProvisioned", brings_passwords, not_provisioned),
     ("FabricEmpty", brings_passwords, empty),
+    ("OlderNamesNotGiven", rotates_older, no_older_names),
+    ("FabricMigrated", rotates_older, migrated),
     ("FabricLocked", brings_passwords, locked),
     ("CommitInProgress", excludes_changes, commit_in_progress),
     ("UpgradeInProgress", excludes_changes, upgrade_running),
@@ -116,6 +120,9 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
     let name = fabric.id.name();
     match request {
         Request::Rotate => format!("password rotation of fabric `{name}`"),
+        Request::RotateOlder => {
+            format!("password rotation of fabric `{name}` under older names")
+        }
         Request::Resync => format!("password resync of fabric `{name}`"),
         Request::ResyncDevice(device) => format!("password resync of device `{device}`"),
         Request::Verify(devices) => format!("verification of {} device(s)", devices.len()),
@@ -136,7 +143,11 @@ fn any(_request: &Request) -> bool {
 }
 
 fn rotates(request: &Request) -> bool {
-    matches!(request, Request::Rotate)
+    matches!(request, Request::Rotate | Request::RotateOlder)
+}
+
+fn rotates_older(request: &Request) -> bool {
+    matches!(request, Request::RotateOlder)
 }
 
 fn resyncs_device(request: &Request) -> bool {
@@ -144,7 +155,7 @@ fn resyncs_device(request: &Request) -> bool {
 }
 
 fn brings_passwords(request: &Request) -> bool {
-    matches!(request, Request::Rotate | Request::Resync | Request::ResyncDevice(_))
+    rotates(request) || matches!(request, Request::Resync | Request::ResyncDevice(_))
 }
 
 /// What must not begin while a commit or an upgrade is under way.
@@ -192,6 +203,30 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
         _ => None,
     }?;
     blocked(format!("the fabric has no device `{unknown}`"), "list the devices for their names")
+}
+
+fn no_older_names(case: &Case<'_>) -> Option<Blocked> {
+    if !case.fabric.spec.older_names.is_empty() {
+        return None;
+    }
+    blocked(
+        "the inventory gives its secrets no older names, so that they have names of the current \
+         format"
+            .to_owned(),
+        "rotate the fabric with `keyturn fabric rotate-password`",
+    )
+}
+
+fn migrated(case: &Case<'_>) -> Option<Blocked> {
+    if !case.fabric.is_migrated() {
+        return None;
+    }
+    blocked(
+        "a rotation has given its secrets names of the current format; older names are given no \
+         more"
+            .to_owned(),
+        "rotate the fabric with `keyturn fabric rotate-password`",
+    )
 }
 
 fn not_provisioned(case: &Case<'_>) -> Option<Blocked> {

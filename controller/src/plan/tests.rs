@@ -14,6 +14,7 @@ use crate::model::{
     Device, Fabric, Notes, Operation, OperationKind, OperationState, Origin, Secret, SetRecord,
     Timestamp, Upgrade,
 };
+use crate::naming::OlderName;
 
 const POLICY: Policy =
     Policy { password_sets_max: 3, canary: true, wave_growth: 2, wave_max: usize::MAX };
@@ -81,8 +82,12 @@ fn fabric() -> Fabric {
          Microsoft.ManagedNetworkFabric/networkFabrics/lab"
             .parse()
             .unwrap();
-    let spec =
-        FabricSpec { id: id.clone(), location: "local".to_owned(), feature_flags: [].into() };
+    let spec = FabricSpec {
+        id: id.clone(),
+        location: "local".to_owned(),
+        feature_flags: [].into(),
+        older_names: [].into(),
+    };
     let mut fabric = Fabric::new(id, spec, Timestamp(0));
     for (text, group) in [
         ("ce-01", Some("a")),
@@ -100,6 +105,7 @@ fn fabric() -> Fabric {
         origin,
         shared: [].into(),
         own: [].into(),
+        older_names: [].into(),
     };
     fabric.sets.insert(PasswordSet(1), record(Origin::Adopted));
     fabric.sets.insert(PasswordSet(4), record(Origin::Rotated));
@@ -113,6 +119,7 @@ fn running() -> Operation {
         device: None,
         request_id: None,
         set: PasswordSet(4),
+        older_names: false,
         waves: Vec::new(),
         skipped: Vec::new(),
         state: OperationState::Running,
@@ -258,6 +265,20 @@ fn only_what_is_out_of_service_can_be_deleted() {
     assert_eq!(code(&fabric, Request::DeleteFabric), Some("OperationInProgress"));
     fabric.operations.clear();
     assert_eq!(code(&fabric, Request::DeleteFabric), None);
+}
+
+#[test]
+fn only_what_has_older_names_is_rotated_under_them() {
+    let mut fabric = fabric();
+    let code = |fabric: &Fabric| plan(fabric, &POLICY, &Request::RotateOlder).map_err(|r| r.code);
+    assert_eq!(code(&fabric).unwrap_err(), "OlderNamesNotGiven");
+    let older = OlderName::try_from("older-admin".to_owned()).unwrap();
+    fabric.spec.older_names.insert(ProfileName::new("admin").unwrap(), older);
+    assert_eq!(code(&fabric).unwrap_err(), "FabricMigrated");
+    fabric.sets.remove(&PasswordSet(4));
+    assert!(code(&fabric).unwrap().makes_set);
+    fabric.administrative_lock = true;
+    assert_eq!(code(&fabric).unwrap_err(), "FabricLocked");
 }
 
 #[test]

@@ -12,15 +12,16 @@ use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName
 use protocol::password::Password;
 use protocol::status::{AdministrativeState, SynchronizationStatus};
 
+use super::older::{adopts_older, older_name};
 use super::{Keeper, Service, ServiceError};
 use crate::execute::Values;
 use crate::inventory::{CurrentPasswords, DeviceSpec, Inventory};
 use crate::journal::Entry;
 use crate::model::event::SecretSpec;
 use crate::model::{Device, Event, Fabric, Origin, Secret, Timestamp};
-use crate::naming::{self, SecretName};
+use crate::naming::{self, OlderName, SecretName};
 use crate::plan::{self, Request};
-use crate::template::Scope;
+use crate::template::{Scope, UserProfile};
 use crate::vault::Tag;
 
 /// What an application of an inventory did.
@@ -43,6 +44,8 @@ struct Told<'p> {
     device: ResourceName,
     profile: ProfileName,
     name: SecretName,
+    /// Whether the name is for this device alone.
+    is_own: bool,
     value: &'p Password,
 }
 
@@ -50,12 +53,24 @@ struct Told<'p> {
 #[derive(Default)]
 struct Draft<'p> {
     told: Vec<Told<'p>>,
+    /// Passwords that the vault has already, under older names.
+    found: Vec<(ResourceName, ProfileName, SecretVersion)>,
     created: Vec<ResourceName>,
     changed: Vec<ResourceName>,
     unproven: BTreeSet<ResourceName>,
     /// Devices in whose place, by this application, other ones stand.
     replaced: BTreeSet<ResourceName>,
     declared: Vec<(DeviceSpec, Vec<(ProfileName, SecretSpecDraft)>)>,
+}
+
+/// What one device's draft is made from.
+#[derive(Clone, Copy)]
+struct Case<'c, 'p> {
+    before: &'c Fabric,
+    inventory: &'c Inventory,
+    passwords: &'p CurrentPasswords,
+    spec: &'c DeviceSpec,
+    values: &'c Values,
 }
 
 struct SecretSpecDraft {
@@ -90,6 +105,7 @@ impl Service {
         let draft = self.draft(&before, &inventory, &passwords).await?;
         let nothing = draft.declared.is_empty()
             && draft.told.is_empty()
+            && draft.found.is_empty()
             && known.is_some()
             && before.spec == inventory.fabric;
         let applied = |operation| Applied {
@@ -120,6 +136,7 @@ impl Service {
         inventory: &Inventory,
         passwords: &'p CurrentPasswords,
     ) -> Result<Draft<'p>, ServiceError> {
+        self.check_older_names(inventory)?;
         let mut draft = Draft::default();
         let values = Values::new(Arc::clone(&self.parts.vault));
         for spec in &inventory.devices {
@@ -130,59 +147,77 @@ impl Service {
                     draft.replaced.insert(spec.name.clone());
                 }
             }
-            let replaced = draft.replaced.contains(&spec.name);
+            let case = Case { before, inventory, passwords, spec, values: &values };
             let mut secrets = Vec::new();
             for profile in
                 self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
             {
-                let own = (profile.scope == Scope::Device).then_some(&spec.name);
-                let name = naming::name(&before.id, &profile.name, own);
-                let told = passwords.get(&spec.name, &profile.name);
-                let secret = device.and_then(|device| device.secrets.get(&profile.name));
-                // Of another device in the place of a known one nothing is known.
-                let is_new = match (secret.filter(|_| !replaced), told) {
-                    (None, None) => {
-                        return Err(ServiceError::PasswordMissing {
-                            device: spec.name.clone(),
-                            profile: profile.name.clone(),
-                        });
-                    }
-                    (None, Some(_)) => true,
-                    (Some(secret), Some(value)) if !is_proven(secret) => {
-                        !is_known(before, spec, &profile.name, secret, value, &values).await?
-                    }
-                    (Some(_), _) => false,
-                };
-                if let (true, Some(value)) = (is_new, told) {
-                    let (device, profile) = (spec.name.clone(), profile.name.clone());
-                    draft.told.push(Told { device, profile, name: name.clone(), value });
-                }
-                if secret.is_none() {
-                    let spec = SecretSpecDraft {
-                        user: profile.user.clone(),
-                        secret_type: profile.secret_type.to_string(),
-                        privileged: profile.privileged(),
-                        name,
-                    };
-                    secrets.push((profile.name.clone(), spec));
-                }
+                secrets.extend(self.draft_secret(&case, profile, &mut draft).await?);
             }
             note(&mut draft, spec, device, secrets);
         }
-        self.check_names(before, &draft)?;
+        let names = draft
+            .told
+            .iter()
+            .map(|told| ((&told.profile, told.is_own.then_some(&told.device)), told.name.clone()));
+        naming::check_names(names).map_err(|source| ServiceError::Names { source })?;
         Ok(draft)
     }
 
-    fn check_names(&self, before: &Fabric, draft: &Draft<'_>) -> Result<(), ServiceError> {
-        let own = |profile: &ProfileName| {
-            let profile = self.parts.template.profile(profile);
-            profile.is_some_and(|profile| profile.scope == Scope::Device)
+    /// Drafts one profile of one device: its password, if that is new, and itself, if that is.
+    async fn draft_secret<'p>(
+        &self,
+        case: &Case<'_, 'p>,
+        profile: &UserProfile,
+        draft: &mut Draft<'p>,
+    ) -> Result<Option<(ProfileName, SecretSpecDraft)>, ServiceError> {
+        let Case { before, inventory, passwords, spec, values } = *case;
+        let own = (profile.scope == Scope::Device).then_some(&spec.name);
+        let name = naming::name(&before.id, &profile.name, own);
+        let older = older_name(before, inventory, &profile.name);
+        let place = older.and_then(|older| older.of(&spec.name));
+        let told = passwords.get(&spec.name, &profile.name);
+        let device = before.devices.get(&spec.name);
+        let secret = device.and_then(|device| device.secrets.get(&profile.name));
+        let found = match (secret, &place) {
+            (None, Some(place)) => self.newest(place, told, values).await?,
+            _ => None,
         };
-        let told = draft
-            .told
-            .iter()
-            .map(|told| (&told.profile, own(&told.profile).then_some(&told.device)));
-        naming::check_distinct(&before.id, told).map_err(|source| ServiceError::Names { source })
+        // Of another device in the place of a known one nothing is known.
+        let replaced = draft.replaced.contains(&spec.name);
+        let is_new = match (secret.filter(|_| !replaced), told) {
+            (None, _) if found.is_some() => false,
+            (None, None) => {
+                return Err(ServiceError::PasswordMissing {
+                    device: spec.name.clone(),
+                    profile: profile.name.clone(),
+                });
+            }
+            (None, Some(_)) => true,
+            (Some(secret), Some(value)) if !is_proven(secret) => {
+                !is_known(before, spec, &profile.name, secret, value, values).await?
+            }
+            (Some(_), _) => false,
+        };
+        if let Some(version) = found {
+            draft.found.push((spec.name.clone(), profile.name.clone(), version));
+        }
+        if let (true, Some(value)) = (is_new, told) {
+            draft.told.push(Told {
+                device: spec.name.clone(),
+                profile: profile.name.clone(),
+                is_own: own.is_some() || older.is_some_and(OlderName::is_own),
+                name: place.unwrap_or_else(|| name.clone()),
+                value,
+            });
+        }
+        let made = || SecretSpecDraft {
+            user: profile.user.clone(),
+            secret_type: profile.secret_type.to_string(),
+            privileged: profile.privileged(),
+            name,
+        };
+        Ok(secret.is_none().then(|| (profile.name.clone(), made())))
     }
 
     /// While an operation runs, nothing may change under it.
@@ -230,9 +265,13 @@ impl Service {
             PasswordSet(fabric.newest_set().map_or(1, |set| set.0.saturating_add(1)))
         });
         let mut events = vec![Event::FabricDeclared { spec: inventory.fabric.clone(), at }];
-        if !draft.told.is_empty() {
+        if !draft.told.is_empty() || !draft.found.is_empty() {
             let origin = Origin::Adopted;
-            events.push(Event::SetStored { set, operation, origin, shared, own });
+            let older_names = match keeper.journal.read(|fabric| adopts_older(fabric, inventory)) {
+                true => inventory.fabric.older_names.clone(),
+                false => BTreeMap::new(),
+            };
+            events.push(Event::SetStored { set, operation, origin, shared, own, older_names });
         }
         for (spec, secrets) in &draft.declared {
             let secrets = secrets.iter().map(|(profile, secret)| SecretSpec {
@@ -299,6 +338,9 @@ impl Service {
                 profiles.insert(told.profile.clone(), version.clone());
             }
         }
+        for (device, profile, version) in &draft.found {
+            own.entry(device.clone()).or_default().insert(profile.clone(), version.clone());
+        }
         Ok((shared, own))
     }
 }
@@ -350,8 +392,7 @@ async fn is_known(
         .credential
         .candidates()
         .into_iter()
-        .filter_map(|set| fabric.version(&spec.name, profile, set))
-        .map(|version| (secret.name.clone(), version.clone()))
+        .filter_map(|set| fabric.located(&spec.name, profile, set))
         .collect();
     let opened = values.open(&versions).await.map_err(|source| ServiceError::Vault { source })?;
     Ok(opened.iter().any(|known| known.matches(value)))

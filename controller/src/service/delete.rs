@@ -8,7 +8,7 @@ use protocol::id::{DeviceId, FabricId};
 use super::{Service, ServiceError};
 use crate::journal::Entry;
 use crate::model::{Event, Fabric};
-use crate::naming::{self, SecretName};
+use crate::naming::{self, OlderName, SecretName};
 use crate::plan::{self, Request};
 use crate::vault::{Vault, VaultError};
 
@@ -73,6 +73,11 @@ impl Service {
 fn secrets(fabric: &Fabric) -> BTreeSet<SecretName> {
     let mut names = BTreeSet::new();
     for set in fabric.sets.values() {
+        let older = set.older_names.values();
+        names.extend(older.filter_map(OlderName::shared));
+        for device in set.own.keys() {
+            names.extend(set.older_names.values().filter_map(|older| older.of(device)));
+        }
         names.extend(set.shared.keys().map(|profile| naming::name(&fabric.id, profile, None)));
         for (device, profiles) in &set.own {
             for profile in profiles.keys() {

@@ -52,6 +52,8 @@ pub struct Revealed {
 pub struct Candidate {
     /// The password.
     pub value: Password,
+    /// Its secret's name in the vault.
+    pub name: SecretName,
     /// Its version in the vault.
     pub version: SecretVersion,
     /// Its password set.
@@ -74,14 +76,14 @@ impl Service {
             .read(&fabric, |fabric| {
                 let (profile, secret) = find(fabric, name, user)?;
                 let sets = shown(&secret.credential);
-                let version =
-                    |set: &PasswordSet| Some((*set, fabric.version(name, profile, *set)?.clone()));
-                let wanted: Vec<_> = sets.iter().filter_map(version).collect();
+                let located =
+                    |set: &PasswordSet| Some((*set, fabric.located(name, profile, *set)?));
+                let wanted: Vec<_> = sets.iter().filter_map(located).collect();
                 Some((profile.clone(), secret.clone(), wanted))
             })?
             .ok_or_else(not_found)?;
         let items: Vec<(SecretName, SecretVersion)> =
-            wanted.iter().map(|(_set, version)| (secret.name.clone(), version.clone())).collect();
+            wanted.iter().map(|(_set, located)| located.clone()).collect();
         let values = Values::new(Arc::clone(&self.parts.vault))
             .open(&items)
             .await
@@ -89,8 +91,9 @@ impl Service {
         let candidates: Vec<Candidate> = wanted
             .into_iter()
             .zip(&values)
-            .map(|((set, version), value)| Candidate {
+            .map(|((set, (name, version)), value)| Candidate {
                 value: value.duplicate(),
+                name,
                 version,
                 set,
                 evidence: evidence(&secret, set),
@@ -99,10 +102,10 @@ impl Service {
         let current = secret.credential.current;
         let chosen = candidates.iter().find(|candidate| Some(candidate.set) == current);
         let chosen = chosen.or(candidates.first()).ok_or_else(not_found)?;
-        let (value, version) = (chosen.value.duplicate(), chosen.version.clone());
+        let value = chosen.value.duplicate();
         Ok(Revealed {
             device: device.clone(),
-            reference: self.archive(&secret.name, &version),
+            reference: self.archive(&chosen.name, &chosen.version),
             profile,
             user: secret.user.clone(),
             value,
@@ -124,7 +127,8 @@ impl Service {
         let secret = fabric.devices.get(device)?.secrets.get(profile)?;
         let credential = &secret.credential;
         let set = credential.current.or_else(|| credential.candidates().first().copied())?;
-        Some(self.archive(&secret.name, fabric.version(device, profile, set)?))
+        let (name, version) = fabric.located(device, profile, set)?;
+        Some(self.archive(&name, &version))
     }
 
     fn archive(&self, name: &SecretName, version: &SecretVersion) -> ArchiveReference {

@@ -52,6 +52,7 @@ pub(crate) fn routes(operation: &str) -> Vec<Route> {
         get(FABRIC.to_owned(), Fabric),
         get(device.clone(), Fabric),
         get(format!("{S}/{provider}/locations/EASTUS/operationStatuses/{operation}"), Fabric),
+        post(format!("/keyturn/v1/fabrics{FABRIC}/rotateOlderNames"), Value::Null, Operate, Fabric),
         post(format!("{FABRIC}/rotatePasswords"), Value::Null, Operate, Fabric),
         post(format!("{FABRIC}/resyncPasswords"), Value::Null, Operate, Fabric),
         post(format!("{FABRIC}/lockFabric"), Value::Null, Operate, Fabric),

@@ -6,6 +6,7 @@
     reason = "helpers of a test panic as the test itself does"
 )]
 
+mod older;
 mod world;
 
 use controller::auditor::PaperFault;

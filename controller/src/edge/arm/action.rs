@@ -17,9 +17,10 @@ use serde::Serialize;
 use super::operation::{Origin, accepted};
 use super::path::{DeviceAction, FabricAction};
 use crate::edge::answer::{ApiError, json};
+pub(super) use crate::edge::fault::to_its_end;
 use crate::edge::{body, request_id};
 use crate::plan;
-use crate::service::{Service, ServiceError};
+use crate::service::Service;
 
 /// Does something to a fabric.
 pub(super) async fn on_fabric(
@@ -81,20 +82,6 @@ struct Done {
 
 fn done(id: &impl std::fmt::Display) -> Response {
     json(StatusCode::OK, &Done { resource_id: id.to_string(), status: "Succeeded" })
-}
-
-pub(super) async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::spawn(work).await {
-        Ok(done) => Ok(done?),
-        Err(source) => {
-            tracing::error!(%source, "a request's task did not end");
-            let message = "The request was not carried out because of a fault in Keyturn.";
-            // Not 500 or 503: clients would repeat the request by themselves.
-            Err(ApiError::new(StatusCode::BAD_GATEWAY, "InternalFault", message))
-        }
-    }
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> ApiError {

@@ -14,6 +14,7 @@ use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::body;
+use crate::edge::fault::to_its_end;
 use crate::inventory::{CurrentPasswords, DocumentError, Inventory};
 use crate::service::Applied;
 
@@ -72,11 +73,7 @@ pub(super) async fn apply(
     let service = native.door.open(&caller, action, Right::Administer, scope, &id).await?;
     let service = Arc::clone(service);
     let work = async move { service.apply(inventory, passwords).await };
-    let applied = tokio::spawn(work).await.map_err(|source| {
-        tracing::error!(%source, "an application's task did not end");
-        let message = "The inventory was not applied because of a fault in Keyturn.";
-        ApiError::new(StatusCode::BAD_GATEWAY, "InternalFault", message)
-    })??;
+    let applied = to_its_end(work).await?;
     Ok(json(StatusCode::OK, &AppliedBody::from(applied)))
 }
 

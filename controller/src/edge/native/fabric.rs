@@ -1,18 +1,24 @@
 //! What there is, what would be done, and how the last rotation went.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::Response;
 use protocol::id::{FabricId, ResourceName};
 use protocol::status::SynchronizationStatus;
 use serde::{Deserialize, Serialize};
 
 use super::Native;
-use crate::access::Scope;
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
-use crate::edge::rfc3339;
+use crate::edge::fault::to_its_end;
+use crate::edge::witness::Started;
+use crate::edge::{body, operation_path, request_id, rfc3339};
 use crate::model::{Device, Fabric, OperationKind, OperationState, Skipped};
 use crate::plan::{self, Plan};
 
@@ -46,6 +52,54 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &Fabrics { value }))
 }
 
+/// What an action has started.
+#[derive(Serialize)]
+struct Begun {
+    operation: String,
+}
+
+/// Answers `<fabric's id>/rotateOlderNames`: a rotation of a fabric that has not been migrated.
+pub(super) async fn act(
+    State(native): State<Native>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let Path(path) = path?;
+    let (id, action) = split(&path)?;
+    if action != "rotateOlderNames" {
+        let message = "A fabric has the action 'rotateOlderNames'.";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", message));
+    }
+    let (right, scope, on) = (Right::Operate, Scope::Fabric(&id), id.to_string());
+    let action = "Keyturn/fabrics/rotateOlderNames/action";
+    let service = Arc::clone(native.door.open(&caller, action, right, scope, &on).await?);
+    let request_id = request_id::of_caller(request.headers());
+    body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let submitting = Arc::clone(&service);
+    let submitted = id.clone();
+    let work =
+        async move { submitting.submit(&submitted, plan::Request::RotateOlder, request_id).await };
+    let operation = to_its_end(work).await?;
+    let (_fabric, begun) = service.operation(operation)?;
+    let path = service.read(&id, |fabric| operation_path::of(fabric, &begun))?;
+    let mut response = json(StatusCode::ACCEPTED, &Begun { operation: operation.to_string() });
+    if let Ok(location) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response.extensions_mut().insert(Started(operation));
+    Ok(response)
+}
+
+/// Takes a path apart: the fabric's id, and what follows it.
+fn split(path: &str) -> Result<(FabricId, &str), ApiError> {
+    let (id, view) = path.rsplit_once('/').unwrap_or((path, ""));
+    let id = format!("/{id}").parse().map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
+    })?;
+    Ok((id, view))
+}
+
 /// What to plan.
 #[derive(Default, Deserialize)]
 pub(super) struct Wanted {
@@ -61,10 +115,7 @@ pub(super) async fn look(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let (Path(path), Query(wanted)) = (path?, query?);
-    let (id, view) = path.rsplit_once('/').unwrap_or((&path, ""));
-    let id: FabricId = format!("/{id}").parse().map_err(|error| {
-        ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
-    })?;
+    let (id, view) = split(&path)?;
     let scope = Scope::Fabric(&id);
     let service = native.door.show(&caller, "Keyturn/fabrics/read", scope)?;
     match view {
@@ -150,6 +201,14 @@ struct Summary {
     succeeded_device_ids: Vec<String>,
     failed_device_ids: Vec<String>,
     unique_password_set_count: usize,
+    /// What secrets are called: by `older` names, by `current` ones, or by `both`.
+    secret_names: &'static str,
+    /// The older names of the inventory, by profile.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    older_names: BTreeMap<String, String>,
+    /// The devices that depend on values under older names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    older_names_device_ids: Vec<String>,
 }
 
 impl Summary {
@@ -170,7 +229,18 @@ impl Summary {
         let is_running = |operation: &crate::model::Operation| {
             operation.state == OperationState::Running && operation.kind.is_maintenance()
         };
+        let older = fabric.on_older_names();
         Self {
+            secret_names: match (fabric.is_migrated(), older.is_empty()) {
+                (_, true) => "current",
+                (true, false) => "both",
+                (false, false) => "older",
+            },
+            older_names: older_names(fabric),
+            older_names_device_ids: older
+                .iter()
+                .map(|name| fabric.device_id(name).to_string())
+                .collect(),
             last_rotation_time: last.map(rfc3339::text),
             state: match (failed.is_empty(), succeeded.is_empty()) {
                 _ if fabric.running_operation().is_some_and(is_running) => "Updating",
@@ -184,4 +254,9 @@ impl Summary {
             unique_password_set_count: fabric.active_sets().len(),
         }
     }
+}
+
+fn older_names(fabric: &Fabric) -> BTreeMap<String, String> {
+    let names = fabric.spec.older_names.iter();
+    names.map(|(profile, name)| (profile.to_string(), name.as_str().to_owned())).collect()
 }

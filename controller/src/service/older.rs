@@ -1,0 +1,83 @@
+//! Fabrics whose passwords lie in the vault under the names that secrets had before names had a
+//! format of their own: they are adopted with a map of those names, and keep them until a rotation
+//! gives them names of that format.
+
+use protocol::id::{ProfileName, SecretVersion};
+use protocol::password::Password;
+
+use super::{Service, ServiceError};
+use crate::execute::Values;
+use crate::inventory::Inventory;
+use crate::model::Fabric;
+use crate::naming::{NameCollision, OlderName, SecretName};
+
+/// Tells whether what is adopted with this inventory lies under older names.
+pub(super) fn adopts_older(before: &Fabric, inventory: &Inventory) -> bool {
+    !inventory.fabric.older_names.is_empty() && !before.is_migrated()
+}
+
+/// Returns a profile's older name, if what is adopted lies under it.
+pub(super) fn older_name<'i>(
+    before: &Fabric,
+    inventory: &'i Inventory,
+    profile: &ProfileName,
+) -> Option<&'i OlderName> {
+    let older = inventory.fabric.older_names.get(profile)?;
+    adopts_older(before, inventory).then_some(older)
+}
+
+impl Service {
+    /// Returns the newest version under an older name that can be read, unless an operator tells
+    /// another password.
+    pub(super) async fn newest(
+        &self,
+        place: &SecretName,
+        told: Option<&Password>,
+        values: &Values,
+    ) -> Result<Option<SecretVersion>, ServiceError> {
+        let failed = |source| ServiceError::Vault { source };
+        let versions = self.parts.vault.versions(place).await.map_err(failed)?;
+        let newest = versions.into_iter().rev().find(|version| version.enabled);
+        let Some(version) = newest.map(|newest| newest.version) else { return Ok(None) };
+        let Some(told) = told else { return Ok(Some(version)) };
+        let opened = values.open(&[(place.clone(), version.clone())]).await.map_err(failed)?;
+        Ok(opened.iter().any(|value| value.matches(told)).then_some(version))
+    }
+
+    /// Checks that an inventory's older names are of known profiles, and of no other fabric: when a
+    /// fabric is deleted, its secrets are purged.
+    pub(super) fn check_older_names(&self, inventory: &Inventory) -> Result<(), ServiceError> {
+        let profiles: Vec<&str> =
+            self.parts.template.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let checked = inventory.check_profiles(&profiles);
+        checked.map_err(|source| ServiceError::Inventory { source })?;
+        let names = |devices: Vec<_>, older: &OlderName| -> Vec<SecretName> {
+            match older.shared() {
+                Some(name) => vec![name],
+                None => devices.iter().filter_map(|device| older.of(device)).collect(),
+            }
+        };
+        for other in self.fabrics().into_iter().filter(|id| *id != inventory.fabric.id) {
+            let taken: Vec<(ProfileName, SecretName)> = self.read(&other, |fabric| {
+                let devices = || fabric.devices.keys().cloned().collect();
+                let older = fabric.spec.older_names.iter();
+                older
+                    .flat_map(|(profile, older)| {
+                        names(devices(), older).into_iter().map(|name| (profile.clone(), name))
+                    })
+                    .collect()
+            })?;
+            for (profile, older) in &inventory.fabric.older_names {
+                let devices = inventory.devices.iter().map(|device| device.name.clone()).collect();
+                for name in names(devices, older) {
+                    if let Some((theirs, _name)) = taken.iter().find(|(_, taken)| *taken == name) {
+                        let second = format!("{theirs} of fabric {}", other.name());
+                        let source = NameCollision { first: profile.to_string(), second, name };
+                        return Err(ServiceError::Names { source });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
