@@ -6,6 +6,7 @@
 mod tokens;
 
 use std::fmt;
+use std::sync::Arc;
 
 use protocol::id::FabricId;
 use serde::{Deserialize, Serialize};
@@ -80,44 +81,100 @@ pub enum Scope<'a> {
     Everything,
 }
 
+/// A role, and where it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// The only fabric that it holds for; `None`: all.
+    pub fabric: Option<FabricId>,
+}
+
+impl Grant {
+    /// Tells whether this gives a right on a scope.
+    fn covers(&self, right: Right, scope: Scope<'_>) -> bool {
+        let within = match (&self.fabric, scope) {
+            (None, _) | (Some(_), Scope::Visible) => true,
+            (Some(own), Scope::Fabric(fabric)) => own == fabric,
+            (Some(_), Scope::Everything) => false,
+        };
+        within && self.role.grants(right)
+    }
+}
+
 /// Somebody whose token was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     name: String,
-    /// `None`: the owner of the data directory, who may do everything.
-    role: Option<Role>,
-    fabric: Option<FabricId>,
+    /// What nobody else has, whatever they are called.
+    key: String,
+    rights: Rights,
+    /// Where the rights came from, for those who have too few.
+    origin: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rights {
+    /// Those of the owner of the data directory: all.
+    All,
+    /// What these give together, each on its own scope.
+    Of(Vec<Grant>),
 }
 
 impl Principal {
     /// Makes the owner of the data directory, who holds the administrator's first token.
     #[must_use]
     pub fn owner() -> Self {
-        Self { name: "owner".to_owned(), role: None, fabric: None }
+        let name = "owner".to_owned();
+        Self { key: name.clone(), name, rights: Rights::All, origin: None }
     }
 
     /// Makes somebody with a role, on one fabric or on all.
     #[must_use]
     pub fn new(name: String, role: Role, fabric: Option<FabricId>) -> Self {
-        Self { name, role: Some(role), fabric }
+        let rights = Rights::Of(vec![Grant { role, fabric }]);
+        Self { key: name.clone(), name, rights, origin: None }
+    }
+
+    /// Makes somebody with any number of grants, also none, who is told apart from others by `key`;
+    /// `origin` says where the grants came from.
+    #[must_use]
+    pub fn with_grants(name: String, key: String, grants: Vec<Grant>, origin: Arc<str>) -> Self {
+        Self { name, key, rights: Rights::Of(grants), origin: Some(origin) }
     }
 
     /// Tells whether the principal may do something.
     #[must_use]
     pub fn may(&self, right: Right, scope: Scope<'_>) -> bool {
-        let granted = self.role.is_none_or(|role| role.grants(right));
-        let within = match (&self.fabric, scope) {
-            (None, _) | (Some(_), Scope::Visible) => true,
-            (Some(own), Scope::Fabric(fabric)) => own == fabric,
-            (Some(_), Scope::Everything) => false,
-        };
-        granted && within
+        match &self.rights {
+            Rights::All => true,
+            Rights::Of(grants) => grants.iter().any(|grant| grant.covers(right, scope)),
+        }
     }
 
     /// Tells whether a fabric may be seen.
     #[must_use]
     pub fn sees(&self, fabric: &FabricId) -> bool {
         self.may(Right::Read, Scope::Fabric(fabric))
+    }
+
+    /// Returns what tells the principal from all others; the name may change, this does not.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns what gives more rights than the principal has.
+    #[must_use]
+    pub fn more_rights(&self) -> String {
+        let none = matches!(&self.rights, Rights::Of(grants) if grants.is_empty());
+        match &self.origin {
+            Some(origin) if none => {
+                format!("the token has none of the claims looked for: {origin}")
+            }
+            Some(origin) => format!("use a token with another of the claims looked for: {origin}"),
+            None => "use a token with another role or scope (`keyturn token create`)".to_owned(),
+        }
     }
 }
 
@@ -160,5 +217,24 @@ mod tests {
         }
         assert!(bound.sees(&fabric("EAST")) && !bound.sees(&other));
         assert!(RIGHTS.iter().all(|right| Principal::owner().may(*right, Scope::Everything)));
+    }
+
+    #[test]
+    fn several_grants_give_what_each_gives_on_its_own_scope_and_no_more() {
+        let (east, west) = (fabric("east"), fabric("west"));
+        let grants = vec![
+            Grant { role: Role::Operator, fabric: Some(east.clone()) },
+            Grant { role: Role::SecretReader, fabric: Some(west.clone()) },
+        ];
+        let with = |grants| Principal::with_grants("a".into(), "a".into(), grants, "b".into());
+        let both = with(grants);
+        let on = |fabric| RIGHTS.map(|right| both.may(right, Scope::Fabric(fabric)));
+        assert_eq!(on(&east), [true, true, false, false]);
+        assert_eq!(on(&west), [true, false, true, false]);
+        assert_eq!(on(&fabric("north")), [false; 4]);
+        assert!(RIGHTS.iter().all(|right| !both.may(*right, Scope::Everything)));
+        let nobody = with(Vec::new());
+        assert!(RIGHTS.iter().all(|right| !nobody.may(*right, Scope::Visible)));
+        assert!(nobody.more_rights().contains("none of the claims"));
     }
 }
