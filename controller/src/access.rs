@@ -1,8 +1,11 @@
-//! Who may do what: rights, the roles that grant them, and the tokens that carry a role.
+//! Who may do what: rights, the roles that grant them, and the tokens that carry roles: local ones,
+//! made here, and those of OpenID Connect providers.
 //!
 //! Rotating and revealing are separate rights: whoever may rotate need not know a password, and
 //! whoever may read one need not be able to change any.
 
+mod admission;
+pub mod oidc;
 mod tokens;
 
 use std::fmt;
@@ -11,8 +14,9 @@ use std::sync::Arc;
 use protocol::id::FabricId;
 use serde::{Deserialize, Serialize};
 
+pub use self::admission::{Admission, Rejected};
 pub use self::tokens::{
-    Created, LIFETIME_DEFAULT, LIFETIME_MAX, Rejected, TokenError, TokenView, Tokens, Wanted,
+    Created, LIFETIME_DEFAULT, LIFETIME_MAX, TokenError, TokenView, Tokens, Wanted,
 };
 
 /// What somebody does.

@@ -30,8 +30,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a request may take, answer included.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
 
-/// The largest token file, in bytes.
-const TOKEN_BYTES_MAX: usize = 4096;
+/// The largest token file, in bytes: room for any token that a daemon takes.
+const TOKEN_BYTES_MAX: usize = 17 << 10;
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 

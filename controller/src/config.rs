@@ -7,6 +7,7 @@
 
 mod effective;
 mod file;
+mod oidc;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
+use crate::access::oidc::IssuerSettings;
 pub use crate::document::DocumentError;
 use crate::error::Fault;
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub rotation: RotationConfig,
     /// The built-in agent.
     pub agent: AgentConfig,
+    /// `[[access.oidc]]`: the issuers whose tokens are taken, besides local ones. Default: none.
+    pub oidc: Vec<IssuerSettings>,
 }
 
 /// `[store]`: where the journal is.
@@ -172,6 +176,7 @@ impl Config {
             vault: VaultConfig { path: data_dir.join("vault.db"), key_file: None },
             rotation: RotationConfig::default(),
             agent: AgentConfig::default(),
+            oidc: Vec::new(),
             data_dir,
         }
     }

@@ -22,7 +22,8 @@ use axum::Router;
 use protocol::frame::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
 
-use crate::access::Tokens;
+use crate::access::Admission;
+use crate::access::oidc::Prepared;
 use crate::config::{Config, DATA_DIR_DEFAULT, Flags};
 use crate::service::Service;
 use crate::template::PlatformLimits;
@@ -79,8 +80,8 @@ pub trait World {
 pub struct Served<'a> {
     /// What they ask.
     pub service: &'a Arc<Service>,
-    /// Whom they admit.
-    pub tokens: &'a Arc<Tokens>,
+    /// Whom they let in.
+    pub admission: &'a Admission,
     /// The names of the agent's platforms.
     pub platforms: Vec<String>,
     /// The names of the template's user profiles.
@@ -165,6 +166,7 @@ pub fn check(options: &Options, world: &impl World) -> Result<String, DaemonErro
     let config = options.config()?;
     let platforms = world.platforms(&config).map_err(|source| DaemonError::Agent { source })?;
     start::template(&config, &platforms)?;
+    Prepared::open(&config.oidc).map_err(|source| DaemonError::Oidc { source })?;
     let here = std::env::current_dir().unwrap_or_else(|_source| PathBuf::from("/"));
     Ok(config.effective(&here))
 }

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 use self::auth::{Door, Gate};
-use crate::access::Tokens;
+use crate::access::Admission;
 use crate::service::Service;
 
 mod answer;
@@ -35,12 +35,12 @@ pub struct KnownNames {
 }
 
 /// Returns all routes, each open to whoever has a token with the right to it.
-pub fn routes(service: &Arc<Service>, tokens: &Arc<Tokens>, names: KnownNames) -> Router {
+pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) -> Router {
     let door = Door::before(service);
     Router::new()
-        .merge(native::routes(door.clone(), Arc::clone(tokens), names))
+        .merge(native::routes(door.clone(), Arc::clone(admission.tokens()), names))
         .merge(arm::routes(door))
-        .layer(from_fn_with_state(Gate::new(tokens, service), auth::require))
+        .layer(from_fn_with_state(Gate::new(admission, service), auth::require))
         .merge(arm::open_routes())
         .layer(from_fn(request_id::stamp))
 }

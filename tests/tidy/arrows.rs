@@ -33,7 +33,6 @@ const CONTROLLER: &str = "
     document: error
     duration: error
     naming: error
-    config: document duration error
     inventory: document duration error naming
     store: disk error
     template: document error
@@ -43,7 +42,8 @@ const CONTROLLER: &str = "
     audit: model
     auditor: audit data_dir disk error
     cli: audit client data_dir document duration inventory
-    access: disk model
+    access: disk duration error model
+    config: access document duration error
     journal: error model store
     plan: model
     execute: agents audit auditor generate inventory journal model naming plan template vault

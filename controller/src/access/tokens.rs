@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Principal, Role};
+use super::{Principal, Rejected, Role};
 use crate::disk::{DiskError, replace_private};
 use crate::model::Timestamp;
 
@@ -41,7 +41,7 @@ const TOKEN_BYTES: usize = 32;
 const ID_BYTES: usize = 6;
 
 /// Begins every token, so that scanners for leaked secrets can find it.
-const PREFIX: &str = "keyturn_";
+pub(super) const PREFIX: &str = "keyturn_";
 
 /// Tells why tokens cannot be made, kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +77,6 @@ pub enum TokenError {
         /// The file.
         file: PathBuf,
     },
-}
-
-/// Tells why a token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejected {
-    /// No such token was made, or it was revoked.
-    Unknown,
-    /// Its time is over.
-    Expired,
 }
 
 /// A token that is to be made.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, RotationConfig, VERIFICATIONS};
+use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
 
 /// Renders all values; what is left out has no default value to name.
@@ -25,7 +26,39 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.plain("sessions-max", config.agent.sessions_max);
     let platforms = config.agent.platforms_dir.as_deref();
     text.path("platforms-dir", platforms, "the built-in platforms only");
+    oidc(&mut text, &config.oidc);
     text.text
+}
+
+fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
+    if issuers.is_empty() {
+        text.none("[[access.oidc]]", "local tokens only");
+    }
+    for issuer in issuers {
+        text.section("[access.oidc]");
+        text.quoted("issuer", &issuer.issuer);
+        text.plain("audience", toml::Value::from(issuer.audiences.clone()));
+        match &issuer.keys {
+            KeysFrom::File(file) => text.path("jwks-file", Some(file), ""),
+            KeysFrom::Url { url, ca_file } => {
+                text.quoted("jwks-url", url);
+                text.path("ca-file", ca_file.as_deref(), "the system's authorities");
+            }
+        }
+        text.duration("refresh", issuer.refresh);
+        text.duration("clock-skew-max", issuer.clock_skew_max);
+        text.quoted("name-claim", &issuer.name_claim);
+        for RoleMapping { claim, value, role, fabric } in &issuer.roles {
+            text.section("[access.oidc.roles]");
+            text.quoted("claim", claim);
+            text.quoted("value", value);
+            text.quoted("role", role.as_str());
+            match fabric {
+                Some(fabric) => text.quoted("fabric", &fabric.to_string()),
+                None => text.plain("# fabric", "\"…\"   # all"),
+            }
+        }
+    }
 }
 
 fn rotation(text: &mut Text<'_>, rotation: &RotationConfig) {
@@ -54,6 +87,10 @@ impl Text<'_> {
     fn section(&mut self, name: &str) {
         // Writing to a text cannot fail.
         let _written = writeln!(self.text, "\n[{name}]");
+    }
+
+    fn none(&mut self, section: &str, otherwise: &str) {
+        let _written = writeln!(self.text, "\n# {section}   # {otherwise}");
     }
 
     fn plain(&mut self, key: &str, value: impl std::fmt::Display) {

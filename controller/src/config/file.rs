@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
-use super::{Config, Flags, RotationConfig, VERIFICATIONS, commit_timer};
+use super::{Config, Flags, RotationConfig, VERIFICATIONS, commit_timer, oidc};
+use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
 
-const KEYS: [&str; 7] =
-    ["listen", "data-dir", "secrets-template", "store", "vault", "rotation", "agent"];
+const KEYS: [&str; 8] =
+    ["listen", "data-dir", "secrets-template", "store", "vault", "rotation", "agent", "access"];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -39,8 +40,8 @@ const RETRY_BACKOFF: RangeInclusive<Duration> =
 
 /// A value and where it stands.
 #[derive(Debug)]
-struct Given<T> {
-    value: T,
+pub(super) struct Given<T> {
+    pub(super) value: T,
     spot: Spot,
 }
 
@@ -56,6 +57,7 @@ pub(super) struct FileConfig {
     rotation: FileRotation,
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
+    oidc: Vec<IssuerSettings>,
 }
 
 /// `[rotation]` of a configuration file.
@@ -99,6 +101,9 @@ impl FileConfig {
             config.sessions_max = number(&mut agent, "sessions-max", "sessions", 2..=10_000)?;
             config.platforms_dir = path(&mut agent, "platforms-dir", "the path of a folder")?;
         }
+        if let Some(value) = top.optional("access") {
+            config.oidc = oidc::parse(value)?;
+        }
         if let Some(value) = top.optional("rotation") {
             config.rotation = FileRotation::parse(value)?;
         }
@@ -124,6 +129,7 @@ impl FileConfig {
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);
+        config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
         Ok(config)
     }
 }
@@ -199,7 +205,11 @@ fn listen(table: &mut Table) -> Result<Option<SocketAddr>, DocumentError> {
     table.optional("listen").map(|value| value.parsed(expected)).transpose()
 }
 
-fn path(table: &mut Table, key: &str, expected: &str) -> Result<Option<PathBuf>, DocumentError> {
+pub(super) fn path(
+    table: &mut Table,
+    key: &str,
+    expected: &str,
+) -> Result<Option<PathBuf>, DocumentError> {
     let legal = |text: &str| {
         let fits = !text.is_empty() && !text.contains('\0');
         fits.then(|| PathBuf::from(text))
@@ -221,7 +231,7 @@ fn number<T: TryFrom<u32>>(
     T::try_from(number).map(Some).map_err(|_| too_large)
 }
 
-fn time(
+pub(super) fn time(
     table: &mut Table,
     key: &str,
     range: RangeInclusive<Duration>,

@@ -1,5 +1,7 @@
 use super::*;
 
+mod oidc;
+
 const BASE: &str = "/etc/keyturn";
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -44,6 +46,8 @@ fn without_a_file_everything_has_a_default() {
     [agent]
     sessions-max = 4096
     # platforms-dir = "…"   # the built-in platforms only
+
+    # [[access.oidc]]   # local tokens only
     "#);
 }
 

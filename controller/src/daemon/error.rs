@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::OtherError;
 use crate::access::TokenError;
+use crate::access::oidc::OidcError;
 use crate::auditor::AuditError;
 use crate::config::ConfigError;
 use crate::data_dir::TOKENS_FILE;
@@ -51,6 +52,12 @@ pub enum DaemonError {
     Tokens {
         /// Why.
         source: TokenError,
+    },
+    /// An issuer of tokens cannot be used as it is configured.
+    #[error(transparent)]
+    Oidc {
+        /// Why.
+        source: OidcError,
     },
     /// A file cannot be read.
     #[error("read `{}`", file.display())]
@@ -215,6 +222,7 @@ impl DaemonError {
                     file.display()
                 ))
             }
+            Self::Oidc { source } => source.hint(),
             Self::Store { source } => source.hint(),
             Self::Vault { source } => source.hint(),
             Self::Lost { lost, kept } => Some(format!(
@@ -244,6 +252,7 @@ impl DaemonError {
         match self {
             Self::Audit { source } => source.fault(),
             Self::Disk { source } => source.fault(),
+            Self::Oidc { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Vault { source } => source.fault(),
             Self::Service { source } => source.fault(),

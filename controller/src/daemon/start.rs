@@ -12,7 +12,8 @@ use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::server::Server;
 use super::{Daemon, DaemonError, Hands, Served, World, files};
-use crate::access::Tokens;
+use crate::access::oidc::Prepared;
+use crate::access::{Admission, Tokens};
 use crate::agents::Agent;
 use crate::audit::Entry;
 use crate::auditor::{self, Auditor};
@@ -38,6 +39,7 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let tokens = Tokens::open(&dir.join(data_dir::TOKENS_FILE), &owner)
         .map_err(|source| DaemonError::Tokens { source })?;
     drop(owner);
+    let oidc = Prepared::open(&config.oidc).map_err(|source| DaemonError::Oidc { source })?;
     let certificate = ServerCertificate::issue(authority, config.listen.ip())?;
     certificate.check(&dir.join(data_dir::CA_FILE))?;
     let (store, vault) = open_archives(config, &dir).await?;
@@ -48,7 +50,8 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
     let service = open_service(config, hands, template, store, vault, auditor).await?;
-    let served = Served { service: &service, tokens: &Arc::new(tokens), platforms, profiles };
+    let admission = Admission::new(Arc::new(tokens), oidc.start());
+    let served = Served { service: &service, admission: &admission, platforms, profiles };
     let router = world.routes(served);
     let server = Server::start(listener, router, certificate)
         .map_err(|source| DaemonError::Listen { address: config.listen, source })?;

@@ -91,6 +91,14 @@ impl Value {
         }
     }
 
+    /// Opens a list; any other value is the only one of its list.
+    pub(crate) fn one_or_list(self) -> Vec<Self> {
+        match self.node {
+            Node::List(items) => items,
+            _ => vec![self],
+        }
+    }
+
     /// Opens a text.
     ///
     /// # Errors

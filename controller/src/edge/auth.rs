@@ -16,24 +16,24 @@ use super::answer::ApiError;
 use super::limit::{Kind, Limits};
 use super::native::REVEAL_PATH;
 use super::witness::{Answered, Witness};
-use crate::access::{Principal, Rejected, Right, Scope, Tokens};
+use crate::access::{Admission, Principal, Rejected, Right, Scope};
 use crate::auditor::Auditor;
 use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
-/// Where requests come in: whom the tokens admit, and how often.
+/// Where requests come in: who is let in, and how often.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
-    tokens: Arc<Tokens>,
+    admission: Admission,
     limits: Arc<Limits>,
     auditor: Auditor,
 }
 
 impl Gate {
-    /// Makes a gate before a service, for whoever has one of these tokens.
-    pub(super) fn new(tokens: &Arc<Tokens>, service: &Service) -> Self {
+    /// Makes a gate before a service, for whoever is let in here.
+    pub(super) fn new(admission: &Admission, service: &Service) -> Self {
         let auditor = service.auditor().clone();
-        Self { tokens: Arc::clone(tokens), limits: Arc::default(), auditor }
+        Self { admission: admission.clone(), limits: Arc::default(), auditor }
     }
 }
 
@@ -44,14 +44,13 @@ pub(super) async fn require(
     next: Next,
 ) -> Response {
     let Some(presented) = bearer(request.headers()) else {
-        return refuse(
-            "Authentication failed. The 'Authorization' header is missing or is no bearer token.",
-            "Bearer realm=\"keyturn\"",
-        );
+        let message =
+            "Authentication failed. The 'Authorization' header is missing or is no bearer token.";
+        return refuse(&gate.admission, message, None);
     };
-    match gate.tokens.admit(presented, now()) {
+    match gate.admission.admit(presented, now()).await {
         Ok(principal) => {
-            if !gate.limits.admit(&principal.to_string(), kind(&request), Instant::now()) {
+            if !gate.limits.admit(principal.key(), kind(&request), Instant::now()) {
                 return too_many(&principal);
             }
             let witness = Arc::new(Witness::of(&request, &gate.auditor));
@@ -61,16 +60,11 @@ pub(super) async fn require(
             witness.answered(Answered::by(&response)).await;
             response
         }
-        Err(Rejected::Unknown) => refuse(
-            "The access token is invalid.",
-            "Bearer realm=\"keyturn\", error=\"invalid_token\", \
-             error_description=\"The access token is invalid\"",
-        ),
-        Err(Rejected::Expired) => refuse(
-            "The access token has expired.",
-            "Bearer realm=\"keyturn\", error=\"invalid_token\", \
-             error_description=\"The access token has expired\"",
-        ),
+        Err(Rejected::NoKeys) => no_keys(),
+        Err(rejected) => {
+            let message = format!("{}.", rejected.sentence());
+            refuse(&gate.admission, &message, Some(rejected))
+        }
     }
 }
 
@@ -91,14 +85,45 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn refuse(message: &str, challenge: &'static str) -> Response {
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message).hint(
-        "send a token as the bearer token: the text of the daemon's `admin.token`, or one that \
-         `keyturn token create` has made",
-    );
-    let mut response = error.into_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+/// Says how to be let in: one challenge for each issuer that is trusted, in the form of Azure's.
+fn refuse(admission: &Admission, message: &str, flaw: Option<Rejected>) -> Response {
+    let error = ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message);
+    let hint = flaw.and_then(Rejected::hint).map(str::to_owned);
+    let mut response = error.hint(hint.unwrap_or_else(|| way_in(admission))).into_response();
+    let flaw = flaw.map_or(String::new(), |flaw| {
+        format!(", error=\"invalid_token\", error_description=\"{}\"", flaw.sentence())
+    });
+    let realm = "realm=\"keyturn\"".to_owned();
+    let issuers = admission.issuers().map(|issuer| format!("authorization_uri=\"{issuer}\""));
+    let issuers: Vec<String> = issuers.collect();
+    let challenges = if issuers.is_empty() { vec![realm] } else { issuers };
+    for challenge in challenges {
+        // Issuers are URLs, which a header can carry.
+        if let Ok(value) = HeaderValue::from_str(&format!("Bearer {challenge}{flaw}")) {
+            response.headers_mut().append(WWW_AUTHENTICATE, value);
+        }
+    }
     response
+}
+
+fn way_in(admission: &Admission) -> String {
+    let mut hint = "send a token as the bearer token: the text of the daemon's `admin.token`, or \
+                    one that `keyturn token create` has made"
+        .to_owned();
+    for issuer in admission.issuers() {
+        hint.push_str(", or an access token of ");
+        hint.push_str(issuer);
+    }
+    hint
+}
+
+/// Nothing is known against the token, so that it is no 401: whoever logs in anew gets no further.
+fn no_keys() -> Response {
+    let message = format!("{}.", Rejected::NoKeys.sentence());
+    let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "IssuerUnavailable", message);
+    error
+        .hint("look into the daemon's log for why; local tokens are let in meanwhile")
+        .into_response()
 }
 
 /// The one refusal that is to be repeated: the request was not even looked at.
@@ -155,7 +180,7 @@ impl Caller {
              over scope '{over}'."
         );
         let error = ApiError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message);
-        Err(error.hint("use a token with another role or scope (`keyturn token create`)"))
+        Err(error.hint(principal.more_rights()))
     }
 }
 

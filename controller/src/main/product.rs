@@ -21,7 +21,7 @@ impl World for Product {
 
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
-        edge::routes(served.service, served.tokens, names)
+        edge::routes(served.service, served.admission, names)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use controller::access::Tokens;
+use controller::access::{Admission, Tokens};
 use controller::edge::{self, KnownNames};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -55,11 +55,11 @@ impl Answer {
 }
 
 pub(crate) fn router(world: &World) -> Router {
-    router_for(world, &Arc::new(Tokens::in_memory(TOKEN)))
+    router_for(world, &Admission::local(Arc::new(Tokens::in_memory(TOKEN))))
 }
 
-/// A router that admits whom these tokens admit.
-pub(crate) fn router_for(world: &World, tokens: &Arc<Tokens>) -> Router {
+/// A router that lets in whom this lets in.
+pub(crate) fn router_for(world: &World, admission: &Admission) -> Router {
     let names = KnownNames {
         platforms: vec!["arista-eos".to_owned(), "opengear".to_owned()],
         profiles: [
@@ -73,7 +73,7 @@ pub(crate) fn router_for(world: &World, tokens: &Arc<Tokens>) -> Router {
         .map(str::to_owned)
         .to_vec(),
     };
-    edge::routes(&world.service, tokens, names)
+    edge::routes(&world.service, admission, names)
 }
 
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {

@@ -6,12 +6,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use controller::access::{Right, Role, Tokens, Wanted};
+use controller::access::oidc::Oidc;
+use controller::access::{Admission, Right, Role, Tokens, Wanted};
 use controller::model::Timestamp;
 use protocol::id::FabricId;
 use serde_json::{Value, json};
 
 use crate::ask::{Answer, GROUP, TOKEN, get, request_by, router_for, send, versioned};
+use crate::issuer::Signer;
+use crate::oidc::{claims, issuer_with, mapping};
 use crate::world::{FABRIC, World, world};
 
 /// What a right is exercised on, as the table has it.
@@ -91,6 +94,7 @@ struct Site {
     world: World,
     router: Router,
     tokens: Arc<Tokens>,
+    signer: Signer,
     operation: String,
 }
 
@@ -98,10 +102,22 @@ async fn site() -> Site {
     let world = world(&["ce-01", "ts-01"]).await;
     world.adopt().await;
     let tokens = Arc::new(Tokens::in_memory(TOKEN));
-    let router = router_for(&world, &tokens);
+    let signer = Signer::rsa("k1");
+    let admission = Admission::new(Arc::clone(&tokens), issuer(&signer));
+    let router = router_for(&world, &admission);
     let operations = get(&router, "/keyturn/v1/operations").await;
     let operation = operations.body["value"][0]["name"].as_str().unwrap().to_owned();
-    Site { world, router, tokens, operation }
+    Site { world, router, tokens, signer, operation }
+}
+
+/// An issuer whose tokens give each role: on all fabrics, on this one, and on another one.
+fn issuer(signer: &Signer) -> Oidc {
+    let scopes = [None, Some(FABRIC.to_uppercase()), Some(FABRIC.replace("/lab", "/other"))];
+    let roles = Role::ALL.into_iter().flat_map(|role| {
+        let claims = ["all", "own", "other"].into_iter().zip(&scopes);
+        claims.map(move |(claim, fabric)| mapping(claim, role, fabric.as_deref()))
+    });
+    issuer_with(signer, roles.collect())
 }
 
 impl Site {
@@ -114,6 +130,13 @@ impl Site {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let now = Timestamp(i64::try_from(now.as_millis()).unwrap());
         self.tokens.create(wanted, now).unwrap().token.to_string()
+    }
+
+    /// A token of the issuer with a role in a claim.
+    fn jwt(&self, claim: &str, role: Role) -> String {
+        let mut claims = claims(role.as_str());
+        claims[claim] = json!([role.as_str()]);
+        self.signer.token(&claims)
     }
 
     async fn ask(&self, route: &Route, token: &str) -> Answer {
@@ -131,17 +154,10 @@ fn is_refused(answer: &Answer) -> bool {
 async fn every_route_is_open_to_exactly_the_roles_that_have_its_right() {
     let site = site().await;
     for role in Role::ALL {
-        let token = site.token(role, None);
-        let own = site.token(role, Some("LAB"));
-        for route in routes(&site.operation) {
-            let (method, path) = (&route.method, &route.path);
-            let answer = site.ask(&route, &token).await;
-            let granted = role.grants(route.right);
-            assert_eq!(is_refused(&answer), !granted, "{role:?} {method} {path}: {answer:?}");
-            assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{role:?} {method} {path}");
-            let answer = site.ask(&route, &own).await;
-            let granted = granted && route.over != Over::Everything;
-            assert_eq!(is_refused(&answer), !granted, "own {role:?} {method} {path}: {answer:?}");
+        let local = (site.token(role, None), site.token(role, Some("LAB")));
+        let foreign = (site.jwt("all", role), site.jwt("own", role));
+        for (token, own) in [local, foreign] {
+            check_every_route(&site, role, &token, &own).await;
         }
     }
     // Who was refused more than a look is in the audit.
@@ -152,11 +168,25 @@ async fn every_route_is_open_to_exactly_the_roles_that_have_its_right() {
     assert_eq!(site.world.service.fabrics().len(), 1);
 }
 
+async fn check_every_route(site: &Site, role: Role, token: &str, own: &str) {
+    for route in routes(&site.operation) {
+        let (method, path) = (&route.method, &route.path);
+        let answer = site.ask(&route, token).await;
+        let granted = role.grants(route.right);
+        assert_eq!(is_refused(&answer), !granted, "{role:?} {method} {path}: {answer:?}");
+        assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{role:?} {method} {path}");
+        let answer = site.ask(&route, own).await;
+        let granted = granted && route.over != Over::Everything;
+        assert_eq!(is_refused(&answer), !granted, "own {role:?} {method} {path}: {answer:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_of_another_fabric_sees_and_does_nothing_here() {
     let site = site().await;
-    for role in Role::ALL {
-        let token = site.token(role, Some("other"));
+    let tokens = |role| [site.token(role, Some("other")), site.jwt("other", role)];
+    let tokens = Role::ALL.into_iter().flat_map(|role| tokens(role).map(|token| (role, token)));
+    for (role, token) in tokens {
         for route in routes(&site.operation) {
             let (method, path) = (&route.method, &route.path);
             let answer = site.ask(&route, &token).await;
@@ -173,12 +203,32 @@ async fn somebody_of_another_fabric_sees_and_does_nothing_here() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn roles_of_one_token_hold_each_on_its_own_scope() {
+    let site = site().await;
+    let mut claims = claims("both");
+    claims["own"] = json!([Role::Operator.as_str()]);
+    claims["other"] = json!([Role::SecretReader.as_str(), Role::Administrator.as_str()]);
+    let token = site.signer.token(&claims);
+    for route in routes(&site.operation) {
+        let answer = site.ask(&route, &token).await;
+        let granted = match route.over {
+            Over::Fabric => matches!(route.right, Right::Read | Right::Operate),
+            Over::Visible => true,
+            Over::Everything => false,
+        };
+        assert_eq!(is_refused(&answer), !granted, "{} {}", route.method, route.path);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_gets_anywhere_and_is_told_nothing() {
     let site = site().await;
     let mut all = routes(&site.operation);
     all.push(Route { path: "/no/such/route".to_owned(), ..routes(&site.operation).remove(0) });
     for route in all {
-        for authorization in [None, Some("Bearer wrong"), Some("Basic YTpi"), Some("Bearer")] {
+        let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.";
+        let wrong = ["Bearer wrong", "Basic YTpi", "Bearer", "Bearer a.b.c", unsigned];
+        for authorization in wrong.map(Some).into_iter().chain([None]) {
             let mut request = Request::builder()
                 .method(route.method.clone())
                 .uri(versioned(&route.path))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use controller::access::{Role, Tokens, Wanted};
+use controller::access::{Admission, Role, Tokens, Wanted};
 use controller::model::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -137,7 +137,7 @@ fn throw(role: Role, check: impl Fn(&Method, &str, &Answer)) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = Timestamp(i64::try_from(now.as_millis()).unwrap());
     let token = tokens.create(wanted, now).unwrap().token;
-    let router = router_for(&world, &tokens);
+    let router = router_for(&world, &Admission::local(tokens));
     let state = || {
         let state = |fabric: &controller::model::Fabric| serde_json::to_string(fabric).unwrap();
         world.service.read(&world.fabric(), state).ok()

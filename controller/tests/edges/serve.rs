@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 
 use crate::world::{Devices, Fault, fake_agent, world};
 
-struct Fakes {
-    devices: Devices,
+pub(crate) struct Fakes {
+    pub(crate) devices: Devices,
 }
 
 impl World for Fakes {
@@ -44,11 +44,11 @@ impl World for Fakes {
 
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
-        edge::routes(served.service, served.tokens, names)
+        edge::routes(served.service, served.admission, names)
     }
 }
 
-fn config(dir: &Path) -> Config {
+pub(crate) fn config(dir: &Path) -> Config {
     let listen = Some("127.0.0.1:0".parse().unwrap());
     let mut config = Config::without_file(&Flags { data_dir: Some(dir.to_owned()), listen });
     config.rotation.retry_backoff = std::time::Duration::from_millis(10);
