@@ -1,10 +1,13 @@
 //! Request bodies: bounded in size and in time, JSON.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::answer::ApiError;
 
@@ -33,7 +36,7 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError
 
 /// Parses a body as JSON. The message says what is wrong and where, without what was sent.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map(|Object(body)| body).map_err(|error: serde_json::Error| {
         let (line, column) = (error.line(), error.column());
         let what = match error.classify() {
             serde_json::error::Category::Data => "does not have the fields that it should have",
@@ -42,4 +45,64 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let message = format!("The request content {what} (line {line}, column {column}).");
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
     })
+}
+
+/// A JSON object, and nothing else: without it an array of a struct's values in their order would be
+/// taken for the struct, and an empty one for a body that says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Outer {
+        text: String,
+        #[serde(default)]
+        inner: Option<Object<Inner>>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Inner {
+        number: u8,
+    }
+
+    impl PartialEq for Object<Inner> {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    #[test]
+    fn only_an_object_is_taken_for_one() {
+        let parsed: Outer = parse(br#" {"text": "a", "inner": {"number": 7}}"#).unwrap();
+        assert_eq!(
+            parsed,
+            Outer { text: "a".to_owned(), inner: Some(Object(Inner { number: 7 })) }
+        );
+        for text in [r#"["a"]"#, "[]", r#"{"text": "a", "inner": [7]}"#, "7", "null", "{}{}"] {
+            assert!(parse::<Outer>(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 }

@@ -196,6 +196,7 @@ async fn a_body_that_is_too_large_or_no_json_is_refused() {
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     for (body, target) in [
         ("{", None),
+        (r#"["Administrative", "Lock"]"#, None),
         (r#"{"lockType":"Physical","action":"Lock"}"#, Some("lockType")),
         (r#"{"lockType":"Administrative","action":"Break"}"#, Some("action")),
     ] {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use super::action::{invalid, to_its_end};
 use super::path::Target;
 use crate::edge::answer::{ApiError, raw};
-use crate::edge::body;
+use crate::edge::body::{self, Object};
 use crate::service::{NoteChange, Service};
 
 /// ARM's own limits: tags on a resource, characters of a name and of a value.
@@ -35,7 +35,7 @@ struct Resource {
     #[serde(default)]
     tags: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    properties: Properties,
+    properties: Object<Properties>,
 }
 
 #[derive(Default, Deserialize)]
@@ -46,9 +46,9 @@ struct Properties {
     #[serde(default)]
     serial_number: Option<String>,
     #[serde(default)]
-    feature_flags: Option<Vec<FeatureFlag>>,
+    feature_flags: Option<Vec<Object<FeatureFlag>>>,
     #[serde(default)]
-    terminal_server_configuration: Option<TerminalServerConfiguration>,
+    terminal_server_configuration: Option<Object<TerminalServerConfiguration>>,
 }
 
 #[derive(Deserialize)]
@@ -78,10 +78,11 @@ pub(super) async fn fabric(
     request: Request,
 ) -> Result<(), ApiError> {
     let resource = read(request).await?;
-    if let Some(flags) = &resource.properties.feature_flags {
+    let properties = &resource.properties.0;
+    if let Some(flags) = &properties.feature_flags {
         let wanted: BTreeMap<&str, &str> = flags
             .iter()
-            .map(|flag| (flag.feature_flag_name.as_str(), flag.feature_flag_value.as_str()))
+            .map(|Object(flag)| (flag.feature_flag_name.as_str(), flag.feature_flag_value.as_str()))
             .collect();
         let same = service.read(id, |fabric| {
             let known = &fabric.spec.feature_flags;
@@ -95,14 +96,14 @@ pub(super) async fn fabric(
                 .hint("change them in the inventory and run `keyturn fabric apply`"));
         }
     }
-    let configuration = &resource.properties.terminal_server_configuration;
-    if configuration.as_ref().is_some_and(|terminal_server| terminal_server.password.is_some()) {
+    let configuration = &properties.terminal_server_configuration;
+    if configuration.as_ref().is_some_and(|Object(given)| given.password.is_some()) {
         let message = "The terminal server's password is not taken here.";
         return Err(invalid(message)
             .target("terminalServerConfiguration.password")
             .hint("rotate it, or tell it with `keyturn fabric apply`"));
     }
-    let serial = resource.properties.serial_number.is_some();
+    let serial = properties.serial_number.is_some();
     let change = resource.change(whole)?;
     if serial {
         return Err(invalid("A fabric has no serial number.").target("serialNumber"));
@@ -154,7 +155,7 @@ async fn note(
 
 impl Resource {
     fn change(self, whole: bool) -> Result<NoteChange, ApiError> {
-        let Self { tags, properties } = self;
+        let Self { tags, properties: Object(properties) } = self;
         if let Some(tags) = &tags {
             let fits = |(name, value): (&String, &String)| {
                 (1..=TAG_NAME_CHARACTERS_MAX).contains(&name.chars().count())
@@ -228,6 +229,8 @@ mod tests {
             r#"{"properties":{"serialNumber":""}}"#.to_owned(),
             r#"{"properties":{"serialNumber":"a\nb"}}"#.to_owned(),
             r#"{"properties":7}"#.to_owned(),
+            r#"{"properties":["a"]}"#.to_owned(),
+            "[]".to_owned(),
         ] {
             assert!(change(&text, false).is_err(), "{text}");
         }
