@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 
 use self::auth::{Door, Gate};
+use self::table::Table;
 use crate::access::Admission;
 use crate::service::Service;
 
@@ -20,9 +22,11 @@ mod body;
 mod fault;
 mod limit;
 pub mod native;
+mod openapi;
 mod operation_path;
 mod request_id;
 mod rfc3339;
+mod table;
 mod witness;
 
 /// The names that inventories and passwords may use, so that an error can say the nearest one.
@@ -41,6 +45,19 @@ pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) 
         .merge(native::routes(door.clone(), Arc::clone(admission.tokens()), names))
         .merge(arm::routes(door))
         .layer(from_fn_with_state(Gate::new(admission, service), auth::require))
-        .merge(arm::open_routes())
+        .merge(open().router().method_not_allowed_fallback(answer::other_method))
         .layer(from_fn(request_id::stamp))
+}
+
+/// Returns the paths that are served; what varies in them has a name in braces.
+#[must_use]
+pub fn paths() -> Vec<String> {
+    [open().paths(), native::paths(), arm::paths()].concat()
+}
+
+/// The routes that are open to whoever asks.
+fn open() -> Table<()> {
+    Table::new()
+        .route(arm::ENDPOINTS_PATH, get(arm::endpoints))
+        .route(openapi::PATH, get(openapi::show))
 }

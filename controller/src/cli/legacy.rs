@@ -1,6 +1,6 @@
 //! `keyturn legacy`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::args::LegacyCommand;
 use super::fabric;
@@ -20,12 +20,12 @@ pub(super) async fn run(
         LegacyCommand::Show(target) => show(client, known.fabric(&target)?, terminal).await,
         LegacyCommand::Rotate(on) => {
             let id = known.fabric(&on.target)?;
-            let path = format!("/keyturn/v1/fabrics{id}/rotateOlderNames");
+            let (path, body) = ("/keyturn/v1/fabrics:rotateOlderNames", json!({"fabricId": id}));
             let doing = format!(
                 "rotate the passwords of fabric `{}` under older names",
                 segment(&id, "networkFabrics")
             );
-            fabric::begin(client, &path, None, &doing, on.no_wait, terminal).await
+            fabric::begin(client, path, Some(&body), &doing, on.no_wait, terminal).await
         }
     }
 }

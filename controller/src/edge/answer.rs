@@ -1,8 +1,8 @@
 //! Answers: JSON bodies, and errors in the form that ARM clients read.
 
 use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ struct Said {
     target: Option<String>,
     details: Vec<Detail>,
     hint: Option<String>,
+    allow: Option<String>,
 }
 
 /// One thing that an error is about.
@@ -44,8 +45,20 @@ impl ApiError {
         message: impl Into<String>,
     ) -> Self {
         let (code, message) = (code.into(), message.into());
-        let (target, details, hint) = (None, Vec::new(), None);
-        Self(Box::new(Said { status, code, message, target, details, hint }))
+        let (target, details, hint, allow) = (None, Vec::new(), None, None);
+        Self(Box::new(Said { status, code, message, target, details, hint, allow }))
+    }
+
+    /// Says that a resource does not have a method.
+    pub(super) fn method(method: &Method) -> Self {
+        let message = format!("The requested resource does not support http method '{method}'.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    /// Says which methods there are, in a header: RFC 9110 wants it.
+    pub(super) fn allow(mut self, methods: &[&str]) -> Self {
+        self.0.allow = Some(methods.join(","));
+        self
     }
 
     /// Says which resource or field it is about.
@@ -116,8 +129,16 @@ impl IntoResponse for ApiError {
         };
         let mut response = json(said.status, &Envelope { error });
         response.extensions_mut().insert(Code(said.code));
+        if let Some(Ok(allow)) = said.allow.map(HeaderValue::try_from) {
+            response.headers_mut().insert(ALLOW, allow);
+        }
         response
     }
+}
+
+/// Answers another method than a route has; the router adds those that it has.
+pub(super) async fn other_method(method: Method) -> Response {
+    ApiError::method(&method).into_response()
 }
 
 /// Answers with a JSON body.

@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use protocol::id::{DeviceId, FabricId, PROVIDER};
 
+pub(super) use self::directory::{ENDPOINTS_PATH, endpoints};
 use self::path::Target;
 use self::query::Query;
 use super::answer::{ApiError, json};
@@ -39,9 +40,9 @@ pub(super) fn routes(door: Door) -> Router {
     Router::new().route("/", any(handle_root)).route("/{*path}", any(handle)).with_state(door)
 }
 
-/// Returns the routes that are open to whoever asks.
-pub(super) fn open_routes() -> Router {
-    Router::new().route(directory::ENDPOINTS_PATH, any(directory::endpoints))
+/// Returns the paths that mean something.
+pub(super) fn paths() -> Vec<String> {
+    path::templates()
 }
 
 async fn handle_root() -> Response {
@@ -189,24 +190,32 @@ impl Target {
         door.open(caller, &action, verb.right(), scope, &on).await
     }
 
-    fn verb(&self, method: &Method) -> Result<Verb, ApiError> {
-        let is_resource = matches!(self, Self::Fabric(_) | Self::Device(_));
-        let is_action = matches!(self, Self::FabricAction(..) | Self::DeviceAction(..));
-        match *method {
-            Method::POST if is_action => return Ok(Verb::Act),
-            Method::GET if !is_action => return Ok(Verb::Show),
-            Method::PATCH if is_resource => return Ok(Verb::Update { whole: false }),
-            Method::PUT if is_resource => return Ok(Verb::Update { whole: true }),
-            Method::DELETE if is_resource => return Ok(Verb::Delete),
-            _ => {}
+    /// The methods that there are, and what they do.
+    fn methods(&self) -> &'static [(&'static str, Verb)] {
+        match self {
+            Self::Fabric(_) | Self::Device(_) => &[
+                ("GET", Verb::Show),
+                ("PUT", Verb::Update { whole: true }),
+                ("PATCH", Verb::Update { whole: false }),
+                ("DELETE", Verb::Delete),
+            ],
+            Self::FabricAction(..) | Self::DeviceAction(..) => &[("POST", Verb::Act)],
+            Self::List { .. }
+            | Self::Directory(_)
+            | Self::Subscription(_)
+            | Self::Operation { .. } => &[("GET", Verb::Show)],
         }
-        let allowed = match (is_resource, is_action) {
-            (true, _) => "GET, PUT, PATCH or DELETE",
-            (false, true) => "POST",
-            (false, false) => "GET",
-        };
-        let message = format!("The requested resource does not support http method '{method}'.");
-        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
-        Err(error.hint(format!("use {allowed}; fabrics are declared with `keyturn fabric apply`")))
+    }
+
+    fn verb(&self, method: &Method) -> Result<Verb, ApiError> {
+        let methods = self.methods();
+        let found = methods.iter().find(|(name, _verb)| *name == method.as_str());
+        found.map(|(_name, verb)| *verb).ok_or_else(|| {
+            let names: Vec<&str> = methods.iter().map(|(name, _verb)| *name).collect();
+            ApiError::method(method).allow(&names).hint(format!(
+                "use {}; fabrics are declared with `keyturn fabric apply`",
+                names.join(", ")
+            ))
+        })
     }
 }

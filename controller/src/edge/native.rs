@@ -5,6 +5,7 @@
 mod apply;
 mod audit;
 mod fabric;
+mod older;
 mod operation;
 mod reveal;
 mod token;
@@ -13,14 +14,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::http::{Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 
 use super::KnownNames;
-use super::answer::ApiError;
+use super::answer::{self, ApiError};
 use super::auth::Door;
+use super::table::Table;
 use crate::access::Tokens;
+
+/// Under which the fabrics are.
+const FABRICS_PATH: &str = "/keyturn/v1/fabrics";
 
 /// Where passwords are revealed.
 pub(super) const REVEAL_PATH: &str = "/keyturn/v1/secrets:reveal";
@@ -35,23 +39,30 @@ struct Native {
 
 /// Returns the routes.
 pub(super) fn routes(door: Door, tokens: Arc<Tokens>, names: KnownNames) -> Router {
-    Router::new()
-        .route("/keyturn/v1/fabrics", get(fabric::list))
+    table().router().method_not_allowed_fallback(answer::other_method).with_state(Native {
+        door,
+        tokens,
+        names: Arc::new(names),
+    })
+}
+
+/// Returns the paths.
+pub(super) fn paths() -> Vec<String> {
+    table().paths()
+}
+
+fn table() -> Table<Native> {
+    Table::new()
+        .route(FABRICS_PATH, get(fabric::list))
         .route("/keyturn/v1/fabrics:apply", post(apply::apply))
-        .route("/keyturn/v1/fabrics/{*path}", get(fabric::look).post(fabric::act))
+        .route("/keyturn/v1/fabrics:rotateOlderNames", post(older::rotate))
+        .route_below(FABRICS_PATH, fabric::paths(), get(fabric::look))
         .route("/keyturn/v1/operations", get(operation::list))
-        .route("/keyturn/v1/operations/{id}", get(operation::show))
+        .route("/keyturn/v1/operations/{operationId}", get(operation::show))
         .route(REVEAL_PATH, post(reveal::reveal))
         .route("/keyturn/v1/audit", get(audit::read))
         .route("/keyturn/v1/tokens", get(token::list).post(token::create))
-        .route("/keyturn/v1/tokens/{id}", delete(token::revoke))
-        .method_not_allowed_fallback(other_method)
-        .with_state(Native { door, tokens, names: Arc::new(names) })
-}
-
-async fn other_method(method: Method, uri: Uri) -> Response {
-    let message = format!("'{}' does not support http method '{method}'.", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).into_response()
+        .route("/keyturn/v1/tokens/{tokenId}", delete(token::revoke))
 }
 
 impl From<QueryRejection> for ApiError {

@@ -14,6 +14,7 @@ mod world;
 mod arm;
 mod ask;
 mod audited;
+mod described;
 mod issuer;
 mod native;
 mod oidc;

@@ -33,7 +33,7 @@ pub(crate) struct Route {
     pub(crate) over: Over,
 }
 
-/// Every route that there is. What is not here is answered 404 to whoever is known.
+/// Every route that there is; `described` compares it with what is served and described.
 pub(crate) fn routes(operation: &str) -> Vec<Route> {
     use Over::{Everything, Fabric, Visible};
     use Right::{Administer, Operate, Read, Reveal};
@@ -54,8 +54,13 @@ pub(crate) fn routes(operation: &str) -> Vec<Route> {
         get(format!("{S}/{provider}/networkDevices"), Visible),
         get(FABRIC.to_owned(), Fabric),
         get(device.clone(), Fabric),
-        get(format!("{S}/{provider}/locations/EASTUS/operationStatuses/{operation}"), Fabric),
-        post(format!("/keyturn/v1/fabrics{FABRIC}/rotateOlderNames"), Value::Null, Operate, Fabric),
+        get(format!("{S}/{provider}/locations/LOCAL/operationStatuses/{operation}"), Fabric),
+        post(
+            "/keyturn/v1/fabrics:rotateOlderNames".to_owned(),
+            json!({"fabricId": FABRIC}),
+            Operate,
+            Fabric,
+        ),
         post(format!("{FABRIC}/rotatePasswords"), Value::Null, Operate, Fabric),
         post(format!("{FABRIC}/resyncPasswords"), Value::Null, Operate, Fabric),
         post(format!("{FABRIC}/lockFabric"), Value::Null, Operate, Fabric),

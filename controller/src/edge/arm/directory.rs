@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use protocol::id::PROVIDER;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::operation::Origin;
-use super::path::{self, Kind};
+use super::path::Kind;
 use crate::edge::answer::{ApiError, json as answer};
 use crate::edge::auth::Caller;
 use crate::service::Service;
@@ -21,7 +21,7 @@ const TENANT: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Where the endpoints are told, to whoever asks: a client cannot have a token before it knows
 /// where tokens come from.
-pub(super) const ENDPOINTS_PATH: &str = "/metadata/endpoints";
+pub(in crate::edge) const ENDPOINTS_PATH: &str = "/metadata/endpoints";
 
 #[derive(Serialize)]
 struct List<T> {
@@ -143,10 +143,7 @@ fn operations() -> Vec<ProviderOperation> {
 }
 
 /// Tells where what is, as `az cloud register` asks: everything is here.
-pub(super) async fn endpoints(request: Request) -> Response {
-    if request.method() != Method::GET {
-        return path::unknown(ENDPOINTS_PATH).into_response();
-    }
+pub(in crate::edge) async fn endpoints(request: Request) -> Response {
     match Origin::of(&request) {
         Ok(origin) => answer(StatusCode::OK, &[cloud(&origin.url())]),
         Err(error) => error.into_response(),

@@ -48,6 +48,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 2] = [Self::Fabric, Self::Device];
+
+    /// What the name of one resource is called in a path with names in braces.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Fabric => "networkFabricName",
+            Self::Device => "networkDeviceName",
+        }
+    }
+
     /// Returns the kind's name in paths.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +135,29 @@ impl Kind {
             Self::Device => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
         }
     }
+}
+
+/// Returns every path that means something, with names in braces for what varies.
+pub(super) fn templates() -> Vec<String> {
+    const SUBSCRIPTION: &str = "/subscriptions/{subscriptionId}";
+    let group = format!("{SUBSCRIPTION}/resourceGroups/{{resourceGroupName}}");
+    let mut all = vec![
+        "/subscriptions".to_owned(),
+        SUBSCRIPTION.to_owned(),
+        "/tenants".to_owned(),
+        format!("/providers/{PROVIDER}/operations"),
+        format!(
+            "{SUBSCRIPTION}/providers/{PROVIDER}/locations/{{location}}/operationStatuses/\
+             {{operationId}}"
+        ),
+    ];
+    for kind in Kind::ALL {
+        let list = format!("providers/{PROVIDER}/{}", kind.as_str());
+        let one = format!("{group}/{list}/{{{}}}", kind.variable());
+        all.extend(kind.actions().into_iter().map(|action| format!("{one}/{action}")));
+        all.extend([format!("{SUBSCRIPTION}/{list}"), format!("{group}/{list}"), one]);
+    }
+    all
 }
 
 /// Parses a path, decoded and without its first slash. Compares without case; names keep the case
@@ -283,6 +316,8 @@ fn invalid_name(error: &IdError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const S: &str = "subscriptions/00000000-0000-0000-0000-000000000001";
@@ -321,6 +356,50 @@ mod tests {
                 assert!(got.to_lowercase().starts_with(&wanted.to_lowercase()), "{path}: {got}");
             }
         }
+    }
+
+    /// A new target is a line here, in the list below, and in the templates.
+    fn shape(target: &Target) -> &'static str {
+        match target {
+            Target::List { scope: Scope { group: None, .. }, .. } => "list of a subscription",
+            Target::List { .. } => "list of a group",
+            Target::Fabric(_) => "fabric",
+            Target::Device(_) => "device",
+            Target::FabricAction(..) => "fabric action",
+            Target::DeviceAction(..) => "device action",
+            Target::Directory(Directory::Subscriptions) => "subscriptions",
+            Target::Directory(Directory::Tenants) => "tenants",
+            Target::Directory(Directory::Operations) => "operations",
+            Target::Subscription(_) => "subscription",
+            Target::Operation { .. } => "operation",
+        }
+    }
+
+    #[test]
+    fn every_target_has_a_template_and_every_template_a_target() {
+        let guid = "00000000-0000-0000-0000-000000000001";
+        let found: BTreeSet<&str> = templates()
+            .into_iter()
+            .map(|template| {
+                let path = template.replace("{subscriptionId}", guid);
+                let path = path.replace("{operationId}", guid).replace(['{', '}'], "");
+                shape(&parse(path.trim_start_matches('/')).unwrap())
+            })
+            .collect();
+        let all = [
+            "list of a subscription",
+            "list of a group",
+            "fabric",
+            "device",
+            "fabric action",
+            "device action",
+            "subscriptions",
+            "tenants",
+            "operations",
+            "subscription",
+            "operation",
+        ];
+        assert_eq!(found, BTreeSet::from(all));
     }
 
     #[test]

@@ -1,24 +1,20 @@
 //! What there is, what would be done, and how the last rotation went.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::Response;
-use protocol::id::{FabricId, ResourceName};
+use protocol::id::{FabricId, PROVIDER, ResourceName};
 use protocol::status::SynchronizationStatus;
 use serde::{Deserialize, Serialize};
 
-use super::Native;
-use crate::access::{Right, Scope};
+use super::{FABRICS_PATH, Native};
+use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
-use crate::edge::fault::to_its_end;
-use crate::edge::witness::Started;
-use crate::edge::{body, operation_path, request_id, rfc3339};
+use crate::edge::rfc3339;
 use crate::model::{Device, Fabric, OperationKind, OperationState, Skipped};
 use crate::plan::{self, Plan};
 
@@ -52,54 +48,6 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &Fabrics { value }))
 }
 
-/// What an action has started.
-#[derive(Serialize)]
-struct Begun {
-    operation: String,
-}
-
-/// Answers `<fabric's id>/rotateOlderNames`: a rotation of a fabric that has not been migrated.
-pub(super) async fn act(
-    State(native): State<Native>,
-    caller: Caller,
-    path: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let Path(path) = path?;
-    let (id, action) = split(&path)?;
-    if action != "rotateOlderNames" {
-        let message = "A fabric has the action 'rotateOlderNames'.";
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", message));
-    }
-    let (right, scope, on) = (Right::Operate, Scope::Fabric(&id), id.to_string());
-    let action = "Keyturn/fabrics/rotateOlderNames/action";
-    let service = Arc::clone(native.door.open(&caller, action, right, scope, &on).await?);
-    let request_id = request_id::of_caller(request.headers());
-    body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
-    let submitting = Arc::clone(&service);
-    let submitted = id.clone();
-    let work =
-        async move { submitting.submit(&submitted, plan::Request::RotateOlder, request_id).await };
-    let operation = to_its_end(work).await?;
-    let (_fabric, begun) = service.operation(operation)?;
-    let path = service.read(&id, |fabric| operation_path::of(fabric, &begun))?;
-    let mut response = json(StatusCode::ACCEPTED, &Begun { operation: operation.to_string() });
-    if let Ok(location) = HeaderValue::try_from(path) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response.extensions_mut().insert(Started(operation));
-    Ok(response)
-}
-
-/// Takes a path apart: the fabric's id, and what follows it.
-fn split(path: &str) -> Result<(FabricId, &str), ApiError> {
-    let (id, view) = path.rsplit_once('/').unwrap_or((path, ""));
-    let id = format!("/{id}").parse().map_err(|error| {
-        ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
-    })?;
-    Ok((id, view))
-}
-
 /// What to plan.
 #[derive(Default, Deserialize)]
 pub(super) struct Wanted {
@@ -107,7 +55,20 @@ pub(super) struct Wanted {
     device: Option<String>,
 }
 
-/// Answers `<fabric's id>/plan` and `<fabric's id>/summary`.
+/// The views of a fabric: what stands behind its id.
+const VIEWS: [&str; 2] = ["plan", "summary"];
+
+/// Returns the paths that [`look`] answers.
+pub(super) fn paths() -> Vec<String> {
+    let fabric = format!(
+        "{FABRICS_PATH}/subscriptions/{{subscriptionId}}/resourceGroups/{{resourceGroupName}}/\
+         providers/{PROVIDER}/{}/{{networkFabricName}}",
+        FabricId::KIND
+    );
+    VIEWS.map(|view| format!("{fabric}/{view}")).to_vec()
+}
+
+/// Answers a view of a fabric.
 pub(super) async fn look(
     State(native): State<Native>,
     caller: Caller,
@@ -115,7 +76,10 @@ pub(super) async fn look(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let (Path(path), Query(wanted)) = (path?, query?);
-    let (id, view) = split(&path)?;
+    let (id, view) = path.rsplit_once('/').unwrap_or((&path, ""));
+    let id: FabricId = format!("/{id}").parse().map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidPath", format!("Failed to {error}."))
+    })?;
     let scope = Scope::Fabric(&id);
     let service = native.door.show(&caller, "Keyturn/fabrics/read", scope)?;
     match view {
@@ -130,7 +94,7 @@ pub(super) async fn look(
         _ => Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",
-            "A fabric has the views 'plan' and 'summary'.",
+            format!("A fabric has the views {}.", VIEWS.join(", ")),
         )),
     }
 }
