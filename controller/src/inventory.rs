@@ -141,6 +141,20 @@ pub struct Lockout {
     pub window: Duration,
 }
 
+impl Lockout {
+    /// Makes a policy of a number and a length of time as people write it, for example `15m`.
+    ///
+    /// # Errors
+    /// Returns an [`Objection`] to a text that is no length of time.
+    pub fn read(failures_max: u32, window: &str) -> Result<Self, Objection> {
+        let read = crate::duration::parse(window).map_err(|_error| {
+            let expected = crate::duration::EXPECTED;
+            Objection::new("lockout.window", expected, crate::document::quoted(window))
+        });
+        Ok(Self { failures_max, window: read? })
+    }
+}
+
 impl Inventory {
     /// Reads an inventory file. Relative paths in it are relative to the file. `platforms` are the
     /// known platforms' names; with `None` any name is taken.
@@ -176,6 +190,15 @@ impl Inventory {
     /// Returns the first [`Objection`].
     pub fn check(&self, platforms: Option<&[&str]>) -> Result<(), Objection> {
         rules::check(&self.fabric, &self.devices, platforms)
+    }
+
+    /// Checks the last device, and what it is to the others: for a device that is declared by
+    /// itself, beside those of the fabric that were checked before.
+    ///
+    /// # Errors
+    /// Returns the first [`Objection`].
+    pub fn check_last(&self, platforms: Option<&[&str]>) -> Result<(), Objection> {
+        rules::check_last(&self.devices, platforms)
     }
 }
 

@@ -18,12 +18,14 @@ use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
 
 mod adopt;
+mod declare;
 mod delete;
 mod error;
 mod reveal;
 mod state;
 
 pub use self::adopt::Applied;
+pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};

@@ -2,11 +2,13 @@
 //! `Microsoft.ManagedNetworkFabric` 2025-07-15, as its published clients use them.
 //!
 //! Paths compare without case, as everywhere in ARM; that is why the path is parsed here and not by
-//! the router. Resources come from inventories; what is noted on them can be changed here, and no
-//! answer ever carries a password.
+//! the router. Resources come from inventories or are declared here, with an object of our own that
+//! says what ARM has no words for. No answer ever carries a password.
 
 mod action;
+mod declare;
 mod directory;
+mod extension;
 mod list;
 mod operation;
 mod path;
@@ -79,18 +81,22 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
         Target::List { kind, scope } => {
             list::list(service, &caller, kind, &scope, &query, &request)
         }
-        Target::Fabric(id) => {
-            if let Verb::Update { whole } = verb {
-                update::fabric(service, &id, whole, request).await?;
+        Target::Fabric(id) => match verb {
+            Verb::Update { whole: true } => declare::fabric(door, &caller, &id, request).await,
+            Verb::Update { whole: false } => {
+                update::fabric(service, &id, request).await?;
+                show_fabric(service, &id)
             }
-            show_fabric(service, &id)
-        }
-        Target::Device(id) => {
-            if let Verb::Update { whole } = verb {
-                update::device(service, &id, whole, request).await?;
+            _ => show_fabric(service, &id),
+        },
+        Target::Device(id) => match verb {
+            Verb::Update { whole: true } => declare::device(door, &caller, &id, request).await,
+            Verb::Update { whole: false } => {
+                update::device(service, &id, request).await?;
+                show_device(service, &id)
             }
-            show_device(service, &id)
-        }
+            _ => show_device(service, &id),
+        },
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
         Target::DeviceAction(id, action) => action::on_device(service, id, action, request).await,
         Target::Operation { subscription, id } => {
@@ -121,9 +127,9 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
 enum Verb {
     /// It is shown.
     Show,
-    /// What is noted on it changes; `whole`: what is not given is taken away.
+    /// It is declared, or what is noted on it changes.
     Update {
-        /// `PUT`, not `PATCH`.
+        /// `PUT`, not `PATCH`: what is not given is taken away.
         whole: bool,
     },
     /// It is deleted.
@@ -163,8 +169,8 @@ impl Target {
                 ("Microsoft.Resources/subscriptions/read".to_owned(), None)
             }
             Self::Fabric(id) => (of(FabricId::KIND), Some(id.clone())),
-            // To delete what is not there is done already.
-            Self::Device(id) if verb == Verb::Delete => {
+            // To delete what is not there is done already; to put it declares it.
+            Self::Device(id) if matches!(verb, Verb::Delete | Verb::Update { whole: true }) => {
                 (of(DeviceId::KIND), door.fabric_of(id).ok())
             }
             Self::Device(id) => (of(DeviceId::KIND), Some(door.fabric_of(id)?)),
@@ -179,7 +185,10 @@ impl Target {
             }
         };
         let scope = fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric);
-        door.open(caller, &action, verb.right(), scope)
+        // Whoever may declare nothing at all need not send a body.
+        let declares = matches!(self, Self::Device(_)) && fabric.is_none();
+        let right = if declares { Right::Administer } else { verb.right() };
+        door.open(caller, &action, right, scope)
     }
 
     fn verb(&self, method: &Method) -> Result<Verb, ApiError> {
@@ -200,6 +209,6 @@ impl Target {
         };
         let message = format!("The requested resource does not support http method '{method}'.");
         let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
-        Err(error.hint(format!("use {allowed}; fabrics are declared with `keyturn fabric apply`")))
+        Err(error.hint(format!("use {allowed}")))
     }
 }

@@ -16,6 +16,7 @@ use super::answer::ApiError;
 use super::limit::{Kind, Limits};
 use super::native::REVEAL_PATH;
 use crate::access::{Principal, Rejected, Right, Scope, Tokens};
+use crate::inventory::FabricSpec;
 use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
@@ -182,6 +183,12 @@ impl Door {
     /// Returns the fabric of a device, on which rights to the device are.
     pub(super) fn fabric_of(&self, device: &DeviceId) -> Result<FabricId, ServiceError> {
         self.0.find_device(device)
+    }
+
+    /// Returns what was declared of a fabric, if it is known: what a request must be allowed to do
+    /// depends on it.
+    pub(super) fn spec_of(&self, fabric: &FabricId) -> Option<FabricSpec> {
+        self.0.read(fabric, |fabric| fabric.spec.clone()).ok()
     }
 
     /// Returns the fabric of an operation.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize;
 
 use super::answer::ApiError;
 
@@ -28,6 +29,13 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError
             "RequestTimeout",
             format!("The request body did not arrive within {} s.", TIME_MAX.as_secs()),
         )),
+    }
+}
+
+/// Overwrites a body that held passwords, where nobody else has a hand on it.
+pub(super) fn wipe(bytes: Bytes) {
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
     }
 }
 

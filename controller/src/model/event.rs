@@ -35,7 +35,8 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The values of a password set are durable in the vault.
+    /// The values of a password set are durable in the vault: all that it holds, also where it is
+    /// one that others were adopted into before.
     SetStored {
         /// The set.
         set: PasswordSet,
@@ -47,6 +48,13 @@ pub enum Event {
         shared: BTreeMap<ProfileName, SecretVersion>,
         /// Versions of one device alone.
         own: BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>,
+    },
+    /// A profile's password was told before there was a device that has it.
+    Foretold {
+        /// The profile.
+        profile: ProfileName,
+        /// The set that holds its password.
+        set: PasswordSet,
     },
     /// Secrets of one device, which are all in the same state, have moved.
     Moved {
@@ -180,6 +188,9 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             let (shared, own) = (shared.clone(), own.clone());
             let record = SetRecord { operation: *operation, origin: *origin, shared, own };
             fabric.sets.insert(*set, record);
+        }
+        Event::Foretold { profile, set } => {
+            fabric.foretold.insert(profile.clone(), *set);
         }
         Event::Moved { device, profiles, credential, evidence, at } => {
             if let Some(device) = fabric.devices.get_mut(device) {

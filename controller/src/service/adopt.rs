@@ -10,17 +10,17 @@ use std::sync::Arc;
 use protocol::credential::{self, Phase};
 use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::password::Password;
-use protocol::status::{AdministrativeState, SynchronizationStatus};
+use protocol::status::{AdministrativeState, DeviceRole, SynchronizationStatus};
 
 use super::{Keeper, Service, ServiceError};
 use crate::execute::Values;
 use crate::inventory::{CurrentPasswords, DeviceSpec, Inventory};
 use crate::journal::Entry;
 use crate::model::event::SecretSpec;
-use crate::model::{Device, Event, Fabric, Origin, Secret, Timestamp};
+use crate::model::{Device, Event, Fabric, Origin, Secret, SetRecord, Timestamp};
 use crate::naming::{self, SecretName};
 use crate::plan::{self, Request};
-use crate::template::Scope;
+use crate::template::{Scope, UserProfile};
 use crate::vault::Tag;
 
 /// What an application of an inventory did.
@@ -63,6 +63,8 @@ struct SecretSpecDraft {
     secret_type: String,
     privileged: bool,
     name: SecretName,
+    /// The set that holds its password already; `None`: the one that is stored with this draft.
+    adopted: Option<PasswordSet>,
 }
 
 impl Service {
@@ -77,9 +79,23 @@ impl Service {
         passwords: CurrentPasswords,
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
-        let platforms: Vec<&str> =
-            self.parts.platforms.iter().map(|limits| limits.platform.as_str()).collect();
-        inventory.check(Some(&platforms)).map_err(|source| ServiceError::Inventory { source })?;
+        inventory
+            .check(Some(&self.platforms()))
+            .map_err(|source| ServiceError::Inventory { source })?;
+        self.adopt(&inventory, &passwords).await
+    }
+
+    /// Returns the names of the agent's platforms.
+    pub(super) fn platforms(&self) -> Vec<&str> {
+        self.parts.platforms.iter().map(|limits| limits.platform.as_str()).collect()
+    }
+
+    /// Takes an inventory that was checked; the caller holds `declaring`.
+    pub(super) async fn adopt(
+        &self,
+        inventory: &Inventory,
+        passwords: &CurrentPasswords,
+    ) -> Result<Applied, ServiceError> {
         let id = inventory.fabric.id.clone();
         let at = (self.parts.clock)();
         let known = self.keeper(&id).ok();
@@ -87,7 +103,7 @@ impl Service {
             Some(keeper) => keeper.journal.read(Clone::clone),
             None => Fabric::new(id.clone(), inventory.fabric.clone(), at),
         };
-        let draft = self.draft(&before, &inventory, &passwords).await?;
+        let draft = self.draft(&before, inventory, passwords).await?;
         let nothing = draft.declared.is_empty()
             && draft.told.is_empty()
             && known.is_some()
@@ -105,7 +121,7 @@ impl Service {
                 Some(keeper) => keeper,
                 None => self.declare(&before).await?,
             };
-            self.write(&keeper, &inventory, &draft, at).await?;
+            self.write(&keeper, inventory, &draft, at).await?;
         }
         if draft.unproven.is_empty() {
             return Ok(applied(None));
@@ -139,8 +155,10 @@ impl Service {
                 let name = naming::name(&before.id, &profile.name, own);
                 let told = passwords.get(&spec.name, &profile.name);
                 let secret = device.and_then(|device| device.secrets.get(&profile.name));
+                let foretold = foretold(before, spec, profile, secret);
                 // Of another device in the place of a known one nothing is known.
                 let is_new = match (secret.filter(|_| !replaced), told) {
+                    (None, None) if foretold.is_some() => false,
                     (None, None) => {
                         return Err(ServiceError::PasswordMissing {
                             device: spec.name.clone(),
@@ -163,6 +181,7 @@ impl Service {
                         secret_type: profile.secret_type.to_string(),
                         privileged: profile.privileged(),
                         name,
+                        adopted: foretold.filter(|_set| told.is_none()),
                     };
                     secrets.push((profile.name.clone(), spec));
                 }
@@ -225,10 +244,13 @@ impl Service {
         at: Timestamp,
     ) -> Result<(), ServiceError> {
         let operation = OperationId(uuid::Uuid::new_v4());
-        let (shared, own) = self.store_told(operation, draft).await?;
-        let set = keeper.journal.read(|fabric| {
-            PasswordSet(fabric.newest_set().map_or(1, |set| set.0.saturating_add(1)))
+        // Nobody else adopts meanwhile: the caller holds `declaring`.
+        let (set, record) = keeper.journal.read(|fabric| {
+            let told = draft.told.iter().map(|told| (&told.device, &told.profile));
+            let set = fabric.adopting_set(told);
+            (set, fabric.sets.get(&set).cloned())
         });
+        let (shared, own) = self.store_told(operation, draft, record).await?;
         let mut events = vec![Event::FabricDeclared { spec: inventory.fabric.clone(), at }];
         if !draft.told.is_empty() {
             let origin = Origin::Adopted;
@@ -241,7 +263,7 @@ impl Service {
                 secret_type: secret.secret_type.clone(),
                 privileged: secret.privileged,
                 name: secret.name.clone(),
-                adopted: set,
+                adopted: secret.adopted.unwrap_or(set),
             });
             let (spec, secrets) = (spec.clone(), secrets.collect());
             events.push(Event::DeviceDeclared { spec, secrets, at });
@@ -257,11 +279,13 @@ impl Service {
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }
 
-    /// Stores the told passwords: one version for a value that devices share, one each otherwise.
+    /// Stores the told passwords, beside those that the set holds already: one version for a value
+    /// that devices share, one each otherwise.
     async fn store_told(
         &self,
         operation: OperationId,
         draft: &Draft<'_>,
+        record: Option<SetRecord>,
     ) -> Result<(SharedVersions, OwnVersions), ServiceError> {
         let mut groups: Vec<(&Told<'_>, Vec<&ResourceName>)> = Vec::new();
         for told in &draft.told {
@@ -287,8 +311,8 @@ impl Service {
             .put_all(&items)
             .await
             .map_err(|source| ServiceError::Vault { source })?;
-        let mut shared = SharedVersions::new();
-        let mut own = OwnVersions::new();
+        let (mut shared, mut own) =
+            record.map(|record| (record.shared, record.own)).unwrap_or_default();
         for ((told, devices), version) in groups.iter().zip(versions) {
             if devices.len() > 1 && !shared.contains_key(&told.profile) {
                 shared.insert(told.profile.clone(), version);
@@ -331,6 +355,17 @@ fn adopt_again(
         Some(crate::execute::durable(device, name, &events, None, at))
     });
     moved.flatten().map(Entry::Durable).collect()
+}
+
+/// The password of a terminal server may be told with its fabric, before the device is declared.
+fn foretold(
+    before: &Fabric,
+    spec: &DeviceSpec,
+    profile: &UserProfile,
+    secret: Option<&Secret>,
+) -> Option<PasswordSet> {
+    let waits = secret.is_none() && spec.role == DeviceRole::TS && profile.scope == Scope::Fabric;
+    before.foretold.get(&profile.name).copied().filter(|_set| waits)
 }
 
 fn is_proven(secret: &Secret) -> bool {

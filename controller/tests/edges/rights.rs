@@ -63,6 +63,7 @@ fn routes(operation: &str) -> Vec<Route> {
         (Method::PUT, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, device.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::PUT, format!("{device}9"), json!({"tags": 1}), Administer, Visible),
         (Method::DELETE, FABRIC.to_owned(), Value::Null, Administer, Fabric),
         (Method::DELETE, device.clone(), Value::Null, Administer, Fabric),
         get("/keyturn/v1/fabrics".to_owned(), Visible),

@@ -102,7 +102,7 @@ pub(super) fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 /// Says that a value is none of those that a property may have.
-fn unsupported(property: &str, given: &str, known: &[&str]) -> ApiError {
+pub(super) fn unsupported(property: &str, given: &str, known: &[&str]) -> ApiError {
     let given: String = given.chars().filter(|c| !c.is_control()).take(40).collect();
     let message = format!("The value '{given}' of the property '{property}' is not supported.");
     invalid(message).target(property).hint(format!("use one of {}", known.join(", ")))

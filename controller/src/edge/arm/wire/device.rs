@@ -77,6 +77,14 @@ pub(in crate::edge::arm) fn device(
     }
 }
 
+impl NetworkDevice {
+    /// Says that the device was declared just now and is being verified.
+    pub(in crate::edge::arm) fn accepted(mut self) -> Self {
+        self.properties.provisioning_state = ProvisioningState::Accepted;
+        self
+    }
+}
+
 impl LastOperation {
     fn of_device(outcome: &Outcome) -> Self {
         let details = match outcome {
