@@ -83,6 +83,10 @@ pub struct DeviceSpec {
     /// The device's lockout policy, where it differs from its platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lockout: Option<Lockout>,
+    /// The device has the credentials that it was delivered with, and waits outside the fabric for
+    /// its first password set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootstrap: bool,
 }
 
 /// A kind of way to a device.

@@ -307,10 +307,16 @@ impl Fabric {
         own.or_else(|| record.shared.get(profile))
     }
 
-    /// Returns the password sets that devices use or may use, oldest first.
+    /// Returns the devices that are rotated as one: all but those that wait for their first
+    /// password set.
+    pub fn members(&self) -> impl Iterator<Item = (&ResourceName, &Device)> {
+        self.devices.iter().filter(|(_name, device)| !device.spec.bootstrap)
+    }
+
+    /// Returns the password sets that the members use or may use, oldest first.
     #[must_use]
     pub fn active_sets(&self) -> BTreeSet<PasswordSet> {
-        let credentials = self.devices.values().flat_map(Device::credentials);
+        let credentials = self.members().flat_map(|(_name, device)| device.credentials());
         credentials.flat_map(Credential::in_use).collect()
     }
 
@@ -334,7 +340,7 @@ impl Fabric {
             return AdministrativeState::UnderMaintenance;
         }
         let enabled = |device: &Device| device.administrative_state == AdministrativeState::Enabled;
-        if self.devices.values().all(enabled) {
+        if self.members().all(|(_name, device)| enabled(device)) {
             AdministrativeState::Enabled
         } else {
             AdministrativeState::EnabledDegraded

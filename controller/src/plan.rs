@@ -125,6 +125,8 @@ fn choose(
     set: PasswordSet,
 ) -> Choice {
     let needs_it = match request {
+        // Its first password set is brought to a device by itself.
+        Request::Rotate | Request::Resync if device.spec.bootstrap => false,
         Request::Rotate => !device.secrets.is_empty(),
         Request::Resync => !is_done(fabric, device, set),
         Request::ResyncDevice(wanted) => wanted == name && !is_done(fabric, device, set),

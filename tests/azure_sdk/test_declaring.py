@@ -1,5 +1,7 @@
 """A fabric and its devices that nobody but the official client has declared."""
 
+import json
+
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.managednetworkfabric import models
@@ -118,3 +120,61 @@ def test_a_device_without_the_extension_is_not_declared_and_the_client_is_told_w
     assert caught.value.error.target == "properties.keyturn"
     with pytest.raises(ResourceNotFoundError):
         client.network_devices.get(blank.group, "ce-01")
+
+
+def bootstrap(client, site):
+    return {device.name for device in client.network_bootstrap_devices.list_by_subscription()}
+
+
+def test_a_new_device_waits_is_brought_the_newest_set_and_joins_the_fabric(blank):
+    client = blank.client()
+    client.network_fabrics.begin_create(blank.group, blank.fabric, fabric(blank)).result()
+    for name in ("ts-01", "ce-01"):
+        client.network_devices.begin_create(blank.group, name, blank.declaration(name)).result()
+    rotate = client.network_fabrics.begin_rotate_passwords
+    assert rotate(blank.group, blank.fabric).result().status == "Succeeded"
+
+    waiting = client.network_bootstrap_devices
+    made = waiting.begin_create(blank.group, "ce-02", blank.declaration("ce-02")).result()
+    assert made.properties.network_fabric_id.lower() == blank.inventory_id.lower()
+    assert made.properties.primary_management_ipv4_address == "127.0.0.1"
+    assert bootstrap(client, blank) == {"ce-02"}
+    assert [d.name for d in waiting.list_by_resource_group(blank.group)] == ["ce-02"]
+    assert set(by_name(client, blank)) == {"ts-01", "ce-01"}
+    with pytest.raises(ResourceNotFoundError):
+        client.network_devices.get(blank.group, "ce-02")
+
+    # A rotation of the fabric is not about it.
+    assert rotate(blank.group, blank.fabric).result().status == "Succeeded"
+    factory = blank.factory_passwords["admin"]
+    assert blank.opens("ce-02", "admin", factory) == "running=yes startup=yes"
+    assert sets_in_use(client, blank) == 1
+    noted = waiting.begin_update(blank.group, "ce-02", {"tags": {"shelf": "3"}}).result()
+    assert noted.tags == {"shelf": "3"}
+
+    result = waiting.begin_resync_passwords(blank.group, "ce-02").result()
+    assert result.status == "Succeeded"
+    assert result.resource_id.endswith("/networkBootstrapDevices/ce-02")
+    shown = json.loads(blank.keyturn("device", "show", "ce-02", "-o", "json"))
+    secrets = shown["secretRotationStatus"]
+    assert {secret["synchronizationStatus"] for secret in secrets} == {"InSync"}
+    assert "ce-02" in blank.keyturn("device", "list", "--bootstrap")
+    value = blank.reveal("ce-02")["value"]
+    assert value == blank.reveal("ce-01")["value"] != factory
+    assert blank.opens("ce-02", "admin", value) == "running=yes startup=yes"
+
+    joins = models.NetworkDevice(
+        location="local",
+        properties=models.NetworkDeviceProperties(serial_number=made.properties.serial_number),
+    )
+    device = client.network_devices.begin_create(blank.group, "ce-02", joins).result()
+    assert statuses(device) == {"InSync"}
+    assert bootstrap(client, blank) == set()
+    assert rotate(blank.group, blank.fabric).result().status == "Succeeded"
+    assert blank.opens("ce-02", "admin", blank.reveal("ce-02")["value"]) == "running=yes startup=yes"
+
+    # What waits is in nobody's service: it goes at once.
+    waiting.begin_create(blank.group, "tor-01", blank.declaration("tor-01")).result()
+    waiting.begin_delete(blank.group, "tor-01").result()
+    with pytest.raises(ResourceNotFoundError):
+        waiting.get(blank.group, "tor-01")

@@ -282,6 +282,9 @@ pub struct DeviceList {
     /// Only this fabric: its name or ARM id
     #[arg(long, value_name = "FABRIC")]
     pub fabric: Option<String>,
+    /// Those that wait for their first password set
+    #[arg(long)]
+    pub bootstrap: bool,
 }
 
 /// `keyturn fabric apply`

@@ -26,7 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use protocol::id::{DeviceId, FabricId, PROVIDER};
 
-use self::path::Target;
+use self::path::{DeviceKind, Target};
 use self::query::Query;
 use super::answer::{ApiError, json};
 use super::auth::{Caller, Door};
@@ -72,7 +72,7 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
     if verb == Verb::Delete {
         Query::read(request.uri())?;
-        return update::delete(service, target).await;
+        return update::delete(door, service, target).await;
     }
     let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
     match target {
@@ -89,8 +89,10 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
             }
             _ => show_fabric(service, &id),
         },
-        Target::Device(id) => match verb {
-            Verb::Update { whole: true } => declare::device(door, &caller, &id, request).await,
+        Target::Device(id, kind) => match verb {
+            Verb::Update { whole: true } => {
+                declare::device(door, &caller, &id, kind, request).await
+            }
             Verb::Update { whole: false } => {
                 update::device(service, &id, request).await?;
                 show_device(service, &id)
@@ -98,7 +100,9 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
             _ => show_device(service, &id),
         },
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
-        Target::DeviceAction(id, action) => action::on_device(service, id, action, request).await,
+        Target::DeviceAction(id, _kind, action) => {
+            action::on_device(service, id, action, request).await
+        }
         Target::Operation { subscription, id } => {
             operation::show(service, &subscription, id, &request)
         }
@@ -114,11 +118,18 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
     let fabric = service.find_device(id)?;
     let body = service.read(&fabric, |fabric| {
         let (name, device) = fabric.devices.get_key_value(id.name())?;
-        Some(wire::device(service, fabric, name, device))
+        Some(wire::any_device(service, fabric, name, device))
     });
     match body? {
         Some(body) => Ok(json(StatusCode::OK, &body)),
         None => Err(ServiceError::NotFound { what: "device", id: id.to_string() }.into()),
+    }
+}
+
+impl DeviceKind {
+    /// Returns the fabric of a device of this kind.
+    fn fabric_of(self, door: &Door, id: &DeviceId) -> Result<FabricId, ServiceError> {
+        door.fabric_of_kind(id, self == Self::Bootstrap)
     }
 }
 
@@ -169,16 +180,20 @@ impl Target {
                 ("Microsoft.Resources/subscriptions/read".to_owned(), None)
             }
             Self::Fabric(id) => (of(FabricId::KIND), Some(id.clone())),
-            // To delete what is not there is done already; to put it declares it.
-            Self::Device(id) if matches!(verb, Verb::Delete | Verb::Update { whole: true }) => {
-                (of(DeviceId::KIND), door.fabric_of(id).ok())
+            // To put what is not there declares it, also as a device of the other kind.
+            Self::Device(id, kind) if verb == (Verb::Update { whole: true }) => {
+                (of(kind.as_str()), door.fabric_of(id).ok())
             }
-            Self::Device(id) => (of(DeviceId::KIND), Some(door.fabric_of(id)?)),
+            // To delete what is not there is done already.
+            Self::Device(id, kind) if verb == Verb::Delete => {
+                (of(kind.as_str()), kind.fabric_of(door, id).ok())
+            }
+            Self::Device(id, kind) => (of(kind.as_str()), Some(kind.fabric_of(door, id)?)),
             Self::FabricAction(id, action) => {
                 (act(FabricId::KIND, action.as_str()), Some(id.clone()))
             }
-            Self::DeviceAction(id, action) => {
-                (act(DeviceId::KIND, action.as_str()), Some(door.fabric_of(id)?))
+            Self::DeviceAction(id, kind, action) => {
+                (act(kind.as_str(), action.as_str()), Some(kind.fabric_of(door, id)?))
             }
             Self::Operation { id, .. } => {
                 (of("locations/operationStatuses"), Some(door.fabric_of_operation(*id)?))
@@ -186,13 +201,13 @@ impl Target {
         };
         let scope = fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric);
         // Whoever may declare nothing at all need not send a body.
-        let declares = matches!(self, Self::Device(_)) && fabric.is_none();
+        let declares = matches!(self, Self::Device(..)) && fabric.is_none();
         let right = if declares { Right::Administer } else { verb.right() };
         door.open(caller, &action, right, scope)
     }
 
     fn verb(&self, method: &Method) -> Result<Verb, ApiError> {
-        let is_resource = matches!(self, Self::Fabric(_) | Self::Device(_));
+        let is_resource = matches!(self, Self::Fabric(_) | Self::Device(..));
         let is_action = matches!(self, Self::FabricAction(..) | Self::DeviceAction(..));
         match *method {
             Method::POST if is_action => return Ok(Verb::Act),

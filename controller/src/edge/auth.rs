@@ -185,6 +185,21 @@ impl Door {
         self.0.find_device(device)
     }
 
+    /// The same for a device of one kind: it waits for its first password set, or does not.
+    pub(super) fn fabric_of_kind(
+        &self,
+        device: &DeviceId,
+        bootstrap: bool,
+    ) -> Result<FabricId, ServiceError> {
+        let found = self.0.find_device(device)?;
+        let is_one = self.0.read(&found, |fabric| {
+            fabric.devices.get(device.name()).is_some_and(|d| d.spec.bootstrap == bootstrap)
+        })?;
+        let kind = if bootstrap { "bootstrap device" } else { "network device" };
+        let id = device.name().to_string();
+        is_one.then_some(found).ok_or(ServiceError::NotFound { what: kind, id })
+    }
+
     /// Returns what was declared of a fabric, if it is known: what a request must be allowed to do
     /// depends on it.
     pub(super) fn spec_of(&self, fabric: &FabricId) -> Option<FabricSpec> {

@@ -15,7 +15,7 @@ use crate::document::{self, Spot, Table, Value};
 use crate::duration;
 
 const FABRIC_KEYS: [&str; 4] = ["id", "location", "feature-flags", "current-passwords-file"];
-const DEVICE_KEYS: [&str; 10] = [
+const DEVICE_KEYS: [&str; 11] = [
     "name",
     "role",
     "platform",
@@ -26,6 +26,7 @@ const DEVICE_KEYS: [&str; 10] = [
     "serial",
     "paths",
     "lockout",
+    "bootstrap",
 ];
 
 /// The port of SSH where the inventory names none.
@@ -137,6 +138,7 @@ fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentErro
             .transpose()?
             .unwrap_or_default(),
         lockout: table.optional("lockout").map(|v| lockout(v, &mut spots)).transpose()?,
+        bootstrap: table.optional("bootstrap").map(Value::boolean).transpose()?.unwrap_or(false),
     };
     Ok((device, spots))
 }

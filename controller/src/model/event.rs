@@ -188,6 +188,9 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             let (shared, own) = (shared.clone(), own.clone());
             let record = SetRecord { operation: *operation, origin: *origin, shared, own };
             fabric.sets.insert(*set, record);
+            if *origin == Origin::Rotated {
+                left_behind(fabric, *set);
+            }
         }
         Event::Foretold { profile, set } => {
             fabric.foretold.insert(profile.clone(), *set);
@@ -235,6 +238,15 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             device_ended(fabric, *operation, device, outcome);
         }
         Event::OperationEnded { operation, state, at } => end(fabric, *operation, *state, *at),
+    }
+}
+
+/// A device that waits for its first password set takes no part in a rotation; what it misses is
+/// known all the same.
+fn left_behind(fabric: &mut Fabric, set: PasswordSet) {
+    let waiting = fabric.devices.values_mut().filter(|device| device.spec.bootstrap);
+    for secret in waiting.flat_map(|device| device.secrets.values_mut()) {
+        want(&mut secret.credential, set);
     }
 }
 
@@ -300,10 +312,14 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
 fn adopted(set: PasswordSet, wanted: Option<PasswordSet>, epoch: Epoch) -> Credential {
     let mut credential = Credential::adopted(set, epoch);
     if let Some(wanted) = wanted {
-        credential.desired = wanted;
-        credential.labels.entry(wanted).or_insert(Label::Staged);
+        want(&mut credential, wanted);
     }
     credential
+}
+
+fn want(credential: &mut Credential, set: PasswordSet) {
+    credential.desired = set;
+    credential.labels.entry(set).or_insert(Label::Staged);
 }
 
 fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {

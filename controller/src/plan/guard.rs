@@ -81,6 +81,7 @@ const TABLE: &[Row] = &[
     ("DeviceDisabled", resyncs_device, device_disabled),
     ("DeviceInRma", resyncs_device, device_in_rma),
     ("DeferredControl", takes_device_out, device_deferred),
+    ("BootstrapDevice", replaces, waits_for_first_set),
     ("CommitNotInProgress", ends_commit, no_commit),
     ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
     ("DeviceInService", deletes_device, in_service),
@@ -172,6 +173,10 @@ fn takes_device_out(request: &Request) -> bool {
     matches!(request, Request::Disable(_) | Request::Rma(_))
 }
 
+fn replaces(request: &Request) -> bool {
+    matches!(request, Request::Rma(_))
+}
+
 fn upgrades(request: &Request) -> bool {
     matches!(request, Request::Upgrade)
 }
@@ -206,7 +211,11 @@ fn not_provisioned(case: &Case<'_>) -> Option<Blocked> {
 }
 
 fn empty(case: &Case<'_>) -> Option<Blocked> {
-    if !case.fabric.devices.is_empty() {
+    let members = match case.request {
+        Request::ResyncDevice(_) => case.fabric.devices.len(),
+        _ => case.fabric.members().count(),
+    };
+    if members > 0 {
         return None;
     }
     blocked("it has no devices".to_owned(), "apply an inventory with the fabric's devices first")
@@ -297,8 +306,10 @@ fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
 
 fn in_service(case: &Case<'_>) -> Option<Blocked> {
     let Request::DeleteDevice(name) = case.request else { return None };
-    let state = case.fabric.devices.get(name)?.administrative_state;
-    if matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA) {
+    let device = case.fabric.devices.get(name)?;
+    let state = device.administrative_state;
+    let is_out = matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA);
+    if is_out || device.spec.bootstrap {
         return None;
     }
     let because = format!("its administrative state is {state:?}");
@@ -325,6 +336,17 @@ fn device_deferred(case: &Case<'_>) -> Option<Blocked> {
     }
     let because = "its configuration state is DeferredControl after a failed rotation".to_owned();
     let hint = format!("resync the device first (`keyturn device resync-password {name}`)");
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
+/// What is not in service yet has nothing that a replacement would have to take over.
+fn waits_for_first_set(case: &Case<'_>) -> Option<Blocked> {
+    let Request::Rma(name) = case.request else { return None };
+    if !case.fabric.devices.get(name)?.spec.bootstrap {
+        return None;
+    }
+    let because = "it waits for its first password set".to_owned();
+    let hint = "delete it, and declare the device that came in its place".to_owned();
     Some(Blocked { because, hint, devices: vec![name.clone()] })
 }
 
@@ -360,7 +382,7 @@ fn behind(fabric: &Fabric) -> Vec<ResourceName> {
     let is_behind = |device: &crate::model::Device| {
         device.credentials().any(|credential| credential.in_use().any(|set| set != newest))
     };
-    let devices = fabric.devices.iter().filter(|(_name, device)| is_behind(device));
+    let devices = fabric.members().filter(|(_name, device)| is_behind(device));
     devices.map(|(name, _device)| name.clone()).collect()
 }
 

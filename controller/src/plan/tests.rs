@@ -49,6 +49,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         console: None,
         paths: Vec::new(),
         lockout: None,
+        bootstrap: false,
     };
     let profile = ProfileName::new("admin").unwrap();
     let fabric = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/\
@@ -194,6 +195,9 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         let device = fabric.devices.get_mut(&name("ce-01")).unwrap();
         device.configuration_state = ConfigurationState::DeferredControl;
     };
+    let bootstrap: Change = |fabric| {
+        fabric.devices.get_mut(&name("ce-01")).unwrap().spec.bootstrap = true;
+    };
     let split: Change = |fabric| {
         fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
     };
@@ -223,7 +227,8 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         ),
         ("DeviceDisabled", disabled, vec![resync_one.clone()]),
         ("DeviceInRma", in_rma, vec![resync_one]),
-        ("DeferredControl", deferred, vec![disable, rma]),
+        ("DeferredControl", deferred, vec![disable, rma.clone()]),
+        ("BootstrapDevice", bootstrap, vec![rma]),
         ("PasswordSetsDiffer", split, vec![Request::Upgrade]),
         ("PasswordSetsMax", three_sets, vec![Request::Rotate]),
     ];
@@ -242,6 +247,31 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
 }
 
 #[test]
+fn a_device_that_waits_for_its_first_set_is_brought_it_by_itself_and_counts_for_nothing_else() {
+    let mut fabric = fabric();
+    let mut waiting = device("ce-03", Some("b"), 1);
+    waiting.spec.bootstrap = true;
+    waiting.administrative_state = AdministrativeState::Disabled;
+    fabric.devices.insert(name("ce-03"), waiting);
+    assert_eq!(fabric.active_sets(), [PasswordSet(4)].into());
+    assert_eq!(fabric.administrative_state(), AdministrativeState::Enabled);
+    for request in [Request::Rotate, Request::Resync] {
+        let plan = plan(&fabric, &POLICY, &request).unwrap();
+        assert_eq!(plan.skipped, []);
+        assert!(plan.waves().iter().flatten().all(|device| *device != name("ce-03")));
+    }
+    let one = Request::ResyncDevice(name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &one).unwrap_err().code, "DeviceDisabled");
+    let waiting = fabric.devices.get_mut(&name("ce-03")).unwrap();
+    waiting.administrative_state = AdministrativeState::Enabled;
+    assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+    // What waits alone is no fabric to be rotated; one by one they can still be brought the set.
+    fabric.devices.retain(|device, _| *device == name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &Request::Rotate).unwrap_err().code, "FabricEmpty");
+    assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+}
+
+#[test]
 fn only_what_is_out_of_service_can_be_deleted() {
     let mut fabric = fabric();
     let one = name("ce-01");
@@ -252,6 +282,9 @@ fn only_what_is_out_of_service_can_be_deleted() {
         fabric.devices.get_mut(&one).unwrap().administrative_state = state;
         assert_eq!(code(&fabric, Request::DeleteDevice(one.clone())), None);
     }
+    let waiting = fabric.devices.get_mut(&name("ce-02")).unwrap();
+    waiting.spec.bootstrap = true;
+    assert_eq!(code(&fabric, Request::DeleteDevice(name("ce-02"))), None);
     fabric.operations.push(running());
     assert_eq!(code(&fabric, Request::DeleteDevice(one)), Some("OperationInProgress"));
     fabric.devices.clear();

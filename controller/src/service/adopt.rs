@@ -430,9 +430,13 @@ fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
     device.administrative_state == AdministrativeState::RMA && other
 }
 
-/// A name stands for one device: another platform or role would be another device.
+/// A name stands for one device: another platform or role would be another device. One that waited
+/// for its first password set may join the fabric; none goes back to waiting.
 fn fixed(device: &Device, spec: &DeviceSpec) -> Result<(), ServiceError> {
+    let kind = |bootstrap| if bootstrap { "bootstrap device" } else { "network device" };
+    let joins = device.spec.bootstrap && !spec.bootstrap;
     let fixed = [
+        ("the kind", kind(device.spec.bootstrap), kind(spec.bootstrap || joins)),
         ("the platform", device.spec.platform.as_str(), spec.platform.as_str()),
         ("the role", device.spec.role.as_str(), spec.role.as_str()),
     ];

@@ -104,6 +104,12 @@ impl ServiceError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotFound { what: "bootstrap device", .. } => {
+                Some("`keyturn device list --bootstrap` shows what there is".to_owned())
+            }
+            Self::NotFound { what: "network device", .. } => {
+                Some("it waits for its first password set: ask for a bootstrap device".to_owned())
+            }
             Self::NotFound { what, .. } => Some(format!(
                 "`keyturn {} list` shows what there is",
                 what.replace("secret", "device")

@@ -19,7 +19,7 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
 /// What the published client requires of a fabric.
-fn fabric() -> Value {
+pub(crate) fn fabric() -> Value {
     json!({
         "location": "local",
         "tags": {"owner": "core"},
@@ -44,7 +44,7 @@ fn fabric() -> Value {
     })
 }
 
-fn device(role: &str, platform: &str, port: u16) -> Value {
+pub(crate) fn device(role: &str, platform: &str, port: u16) -> Value {
     json!({
         "location": "local",
         "properties": {
@@ -58,7 +58,7 @@ fn device(role: &str, platform: &str, port: u16) -> Value {
     })
 }
 
-fn switch(port: u16) -> Value {
+pub(crate) fn switch(port: u16) -> Value {
     let profiles = ["admin", "AzureOperatorRO", "AzureOperatorRW", "TelcoRO", "TelcoRW"];
     let mut switch = device("CE", "arista-eos", port);
     for profile in profiles {
@@ -68,18 +68,18 @@ fn switch(port: u16) -> Value {
     switch
 }
 
-fn path(device: &str) -> String {
+pub(crate) fn path(device: &str) -> String {
     format!("{GROUP}/networkDevices/{device}")
 }
 
 /// The operation that an answer to `PUT` points to.
-fn operation(answer: &Answer) -> &str {
+pub(crate) fn operation(answer: &Answer) -> &str {
     assert_eq!((answer.header("location"), answer.header("retry-after")), (None, None));
     let url = answer.header("azure-asyncoperation").unwrap();
     url.strip_prefix("https://keyturn.test:1").unwrap()
 }
 
-async fn declared(router: &Router, name: &str, body: &Value) {
+pub(crate) async fn declared(router: &Router, name: &str, body: &Value) {
     let answer = put(router, &path(name), body).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     assert_eq!(answer.body["properties"]["provisioningState"], "Accepted");

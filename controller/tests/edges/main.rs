@@ -13,6 +13,7 @@ mod world;
 
 mod arm;
 mod ask;
+mod bootstrap;
 mod declare;
 mod native;
 mod rights;

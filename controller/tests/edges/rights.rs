@@ -37,6 +37,7 @@ fn routes(operation: &str) -> Vec<Route> {
     const S: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
     let provider = "providers/Microsoft.ManagedNetworkFabric";
     let device = format!("{GROUP}/networkDevices/ce-01");
+    let waiting = format!("{GROUP}/networkBootstrapDevices/new-01");
     let apply = json!({"inventory": "", "passwords": ""});
     let get = |path: String, over| (Method::GET, path, Value::Null, Read, over);
     let post = |path: String, body, right, over| (Method::POST, path, body, right, over);
@@ -64,8 +65,19 @@ fn routes(operation: &str) -> Vec<Route> {
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, format!("{device}9"), json!({"tags": 1}), Administer, Visible),
+        get(format!("{GROUP}/networkBootstrapDevices"), Visible),
+        get(format!("{S}/{provider}/networkBootstrapDevices"), Visible),
+        get(waiting.clone(), Fabric),
+        post(format!("{waiting}/resyncPasswords"), Value::Null, Operate, Fabric),
+        post(format!("{waiting}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+        (Method::PATCH, waiting.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::PUT, waiting.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::PUT, format!("{waiting}9"), json!({"tags": 1}), Administer, Visible),
+        get(format!("/keyturn/v1/fabrics{FABRIC}/bootstrap-devices"), Fabric),
         (Method::DELETE, FABRIC.to_owned(), Value::Null, Administer, Fabric),
         (Method::DELETE, device.clone(), Value::Null, Administer, Fabric),
+        // Not in service, it goes at once: whatever else is about it stands above.
+        (Method::DELETE, waiting.clone(), Value::Null, Administer, Fabric),
         get("/keyturn/v1/fabrics".to_owned(), Visible),
         get(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
         get(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),
@@ -94,7 +106,9 @@ struct Site {
 }
 
 async fn site() -> Site {
-    let world = world(&["ce-01", "ts-01"]).await;
+    let mut world = world(&["ce-01", "new-01", "ts-01"]).await;
+    world.inventory =
+        world.inventory.replace(r#"name = "new-01""#, "name = \"new-01\"\nbootstrap = true");
     world.adopt().await;
     let tokens = Arc::new(Tokens::in_memory(TOKEN));
     let router = router_for(&world, &tokens);

@@ -5,24 +5,27 @@
 //! inventory, and the same verification follows. Whoever declares needs the right for it; to change
 //! what is noted, that of an operator is enough.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::id::{DeviceId, FabricId, OperationId, PROVIDER};
+use protocol::password::Password;
 use protocol::status::DeviceRole;
 use serde::Serialize;
 
 use super::action::{invalid, to_its_end};
-use super::extension::{AT, Described, role, spelled};
+use super::extension::{AT, Described, Extension, role, spelled};
 use super::operation::{Origin, followed_by};
+use super::path::DeviceKind;
 use super::update::{self, Resource};
 use super::wire;
 use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::{Caller, Door};
-use crate::inventory::FabricSpec;
+use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::service::{Login, NoteChange, Service, ServiceError};
 
 /// Declares a fabric, or changes what is noted on it.
@@ -59,54 +62,88 @@ pub(super) async fn fabric(
     answer(service, created, &body, operation, &origin)
 }
 
-/// Declares a device, or changes what is noted on it.
+/// Declares a device, or changes what is noted on it. One that waits for its first password set
+/// joins the fabric when it is put among the network devices, with the extension or without.
 pub(super) async fn device(
     door: &Door,
     caller: &Caller,
     id: &DeviceId,
+    kind: DeviceKind,
     request: Request,
 ) -> Result<Response, ApiError> {
     let origin = Origin::of(&request)?;
     let mut resource = update::read(request).await?;
     let known = door.fabric_of(id).ok();
+    let created = door.fabric_of_kind(id, kind == DeviceKind::Bootstrap).is_err();
     let extension = resource.properties.keyturn.take();
-    let right = if extension.is_some() { Right::Administer } else { Right::Operate };
+    let declares = created || extension.is_some();
     let fabric = match (&extension, &known) {
         (Some(_), known) => fabric_of(&resource, known.as_ref(), id)?,
         (None, Some(known)) => known.clone(),
         (None, None) => return Err(undescribed()),
     };
-    let action = format!("{PROVIDER}/{}/write", DeviceId::KIND);
+    let right = if declares { Right::Administer } else { Right::Operate };
+    let action = format!("{PROVIDER}/{}/write", kind.as_str());
     let service = door.open(caller, &action, right, Scope::Fabric(&fabric))?;
-    let operation = match extension {
-        None => {
-            let change = resource.change(true)?;
-            update::note(service, fabric.clone(), Some(id.name().clone()), change).await?;
-            None
-        }
-        Some(mut extension) => {
-            let passwords = extension.take_passwords()?;
-            let spec = extension.spec(described(service, &fabric, id, &mut resource)?)?;
-            // The serial number is a part of the declaration.
-            let change = NoteChange { serial_number: None, ..resource.change(true)? };
-            let (task, fabric) = (Arc::clone(service), fabric.clone());
-            let work = async move {
-                let name = spec.name.clone();
-                let applied = match task.declare_device(&fabric, spec, passwords).await {
-                    Ok(applied) => applied,
-                    Err(error) => return Ok(Err(error)),
-                };
-                task.note(&fabric, Some(&name), change).await.map(|()| Ok(applied.operation))
-            };
-            to_its_end(work).await?.map_err(explained)?
-        }
+    let operation = if declares {
+        let declaration = declaration(service, &fabric, id, extension, &mut resource)?;
+        // The serial number is a part of the declaration.
+        let change = NoteChange { serial_number: None, ..resource.change(true)? };
+        declare(service, &fabric, kind, declaration, change).await?
+    } else {
+        let change = resource.change(true)?;
+        update::note(service, fabric.clone(), Some(id.name().clone()), change).await?;
+        None
     };
     let body = service.read(&fabric, |fabric| {
         let (name, device) = fabric.devices.get_key_value(id.name())?;
-        let body = wire::device(service, fabric, name, device);
+        let body = wire::any_device(service, fabric, name, device);
         Some(if operation.is_some() { body.accepted() } else { body })
     })?;
-    answer(service, known.is_none(), &body, operation, &origin)
+    answer(service, created, &body, operation, &origin)
+}
+
+type Declaration = (DeviceSpec, BTreeMap<String, Password>);
+
+/// Says what a device is; without the extension, as it was declared before.
+fn declaration(
+    service: &Service,
+    fabric: &FabricId,
+    id: &DeviceId,
+    extension: Option<Extension>,
+    resource: &mut Resource,
+) -> Result<Declaration, ApiError> {
+    if let Some(mut extension) = extension {
+        let passwords = extension.take_passwords()?;
+        let spec = extension.spec(described(service, fabric, id, resource)?)?;
+        return Ok((spec, passwords));
+    }
+    let known = service.read(fabric, |fabric| Some(fabric.devices.get(id.name())?.spec.clone()))?;
+    let mut spec = known.ok_or_else(undescribed)?;
+    if let Some(serial_number) = resource.properties.serial_number.take() {
+        spec.serial_number = serial_number;
+    }
+    Ok((spec, BTreeMap::new()))
+}
+
+async fn declare(
+    service: &Arc<Service>,
+    fabric: &FabricId,
+    kind: DeviceKind,
+    (mut spec, passwords): Declaration,
+    change: NoteChange,
+) -> Result<Option<OperationId>, ApiError> {
+    spec.bootstrap = kind == DeviceKind::Bootstrap;
+    let (task, fabric) = (Arc::clone(service), fabric.clone());
+    let work = async move {
+        let name = spec.name.clone();
+        let applied = match task.declare_device(&fabric, spec, passwords).await {
+            Ok(applied) => applied,
+            Err(error) => return Ok(Err(error)),
+        };
+        task.note(&fabric, Some(&name), change).await.map(|()| Ok(applied.operation))
+    };
+    to_its_end(work).await?.map_err(explained)
 }
 
 /// Answers with the resource, and points to the operation that verifies it.
@@ -214,7 +251,10 @@ fn described(
             .clone()
             .or(known_serial)
             .ok_or_else(|| missing("serialNumber"))?,
-        address: properties.management_ipv4_address.take(),
+        address: properties
+            .management_ipv4_address
+            .take()
+            .or_else(|| properties.primary_management_ipv4_address.take()),
     })
 }
 

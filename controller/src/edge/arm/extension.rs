@@ -119,6 +119,7 @@ impl Extension {
             console: self.console.map(Console::path).transpose()?,
             paths: self.paths,
             lockout: self.lockout.map(LockoutPolicy::read).transpose()?,
+            bootstrap: false,
         })
     }
 }

@@ -6,6 +6,7 @@ use protocol::id::{DeviceId, FabricId, IdError, OperationId, PROVIDER, ResourceG
 use super::API_VERSION;
 use super::directory::Directory;
 use crate::edge::answer::ApiError;
+use crate::model::Device;
 
 /// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub(super) enum Target {
     /// One fabric.
     Fabric(FabricId),
     /// One device.
-    Device(DeviceId),
+    Device(DeviceId, DeviceKind),
     /// Something to be done to a fabric.
     FabricAction(FabricId, FabricAction),
     /// Something to be done to a device.
-    DeviceAction(DeviceId, DeviceAction),
+    DeviceAction(DeviceId, DeviceKind, DeviceAction),
     /// What stands above all resources.
     Directory(Directory),
     /// One subscription.
@@ -43,17 +44,56 @@ pub(super) enum Target {
 pub(super) enum Kind {
     /// `networkFabrics`
     Fabric,
+    /// Devices.
+    Device(DeviceKind),
+}
+
+/// The kinds of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeviceKind {
     /// `networkDevices`
-    Device,
+    Network,
+    /// `networkBootstrapDevices`: they wait for their first password set.
+    Bootstrap,
 }
 
 impl Kind {
+    /// All kinds.
+    pub(super) const ALL: [Self; 3] =
+        [Self::Fabric, Self::Device(DeviceKind::Network), Self::Device(DeviceKind::Bootstrap)];
+
     /// Returns the kind's name in paths.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Fabric => FabricId::KIND,
-            Self::Device => DeviceId::KIND,
+            Self::Device(kind) => kind.as_str(),
         }
+    }
+}
+
+impl DeviceKind {
+    /// Returns the kind's name in paths.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => DeviceId::KIND,
+            Self::Bootstrap => "networkBootstrapDevices",
+        }
+    }
+
+    /// Returns the kind of a device.
+    pub(super) fn of(device: &Device) -> Self {
+        if device.spec.bootstrap { Self::Bootstrap } else { Self::Network }
+    }
+
+    /// Returns the id of one of a fabric's devices, as this API shows it.
+    pub(super) fn id(self, device: &DeviceId) -> String {
+        format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/{PROVIDER}/{}/{}",
+            device.subscription(),
+            device.group(),
+            self.as_str(),
+            device.name()
+        )
     }
 }
 
@@ -122,7 +162,7 @@ impl Kind {
     pub(super) fn actions(self) -> Vec<&'static str> {
         match self {
             Self::Fabric => FabricAction::ALL.map(FabricAction::as_str).to_vec(),
-            Self::Device => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
+            Self::Device(_) => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
         }
     }
 }
@@ -186,11 +226,12 @@ fn in_group(subscription: &str, group: &str, rest: &[&str]) -> Result<Target, Ap
                     action(kind, given, FabricAction::ALL, FabricAction::as_str)?,
                 ))
             }
-            Kind::Device => {
+            Kind::Device(device) => {
                 let id = DeviceId::new(subscription, group, name).map_err(id_error)?;
-                let Some(given) = rest.first() else { return Ok(Target::Device(id)) };
+                let Some(given) = rest.first() else { return Ok(Target::Device(id, device)) };
                 Ok(Target::DeviceAction(
                     id,
+                    device,
                     action(kind, given, DeviceAction::ALL, DeviceAction::as_str)?,
                 ))
             }
@@ -223,13 +264,8 @@ pub(super) fn no_operation(name: &str) -> ApiError {
 
 fn kind<'p>(rest: &'p [&'p str]) -> Result<(Kind, &'p [&'p str]), ApiError> {
     let Some((given, rest)) = rest.split_first() else { return Err(no_type("")) };
-    if given.eq_ignore_ascii_case(FabricId::KIND) {
-        Ok((Kind::Fabric, rest))
-    } else if given.eq_ignore_ascii_case(DeviceId::KIND) {
-        Ok((Kind::Device, rest))
-    } else {
-        Err(no_type(given))
-    }
+    let found = Kind::ALL.into_iter().find(|kind| given.eq_ignore_ascii_case(kind.as_str()));
+    found.map(|kind| (kind, rest)).ok_or_else(|| no_type(given))
 }
 
 fn action<T: Copy, const N: usize>(
@@ -311,8 +347,12 @@ mod tests {
                 "providers/Microsoft.ManagedNetworkFabric/operations".to_owned(),
                 "Directory(Operations)",
             ),
-            (format!("{B}/networkDevices/ce-01"), "Device(ce-01)"),
-            (format!("{B}/networkDevices/ce-01/resyncPasswords"), "DeviceAction(ce-01, Resync)"),
+            (format!("{B}/networkDevices/ce-01"), "Device(ce-01, Network)"),
+            (format!("{B}/networkBootstrapDevices/ce-01"), "Device(ce-01, Bootstrap)"),
+            (
+                format!("{B}/networkDevices/ce-01/resyncPasswords"),
+                "DeviceAction(ce-01, Network, Resync)",
+            ),
             (format!("{S}/providers/Microsoft.ManagedNetworkFabric/networkDevices"), "List {"),
         ];
         for (path, wanted) in cases {

@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::action::{invalid, to_its_end};
 use super::extension::{Extension, Secret};
-use super::path::Target;
+use super::path::{DeviceKind, Target};
 use crate::edge::answer::{ApiError, raw};
+use crate::edge::auth::Door;
 use crate::edge::body;
 use crate::model::Parameter;
 use crate::service::{NoteChange, Service};
@@ -64,6 +65,8 @@ pub(super) struct Properties {
     pub(super) network_device_role: Option<String>,
     #[serde(default)]
     pub(super) management_ipv4_address: Option<String>,
+    #[serde(default)]
+    pub(super) primary_management_ipv4_address: Option<String>,
     #[serde(default)]
     pub(super) keyturn: Option<Extension>,
     // What a fabric is declared with and that is only shown again.
@@ -138,12 +141,21 @@ pub(super) async fn device(
 
 /// Deletes a fabric or a device. It is gone when this is answered, so that there is no operation to
 /// be asked after; clients take 204 for that, and never 200.
-pub(super) async fn delete(service: &Arc<Service>, target: Target) -> Result<Response, ApiError> {
+pub(super) async fn delete(
+    door: &Door,
+    service: &Arc<Service>,
+    target: Target,
+) -> Result<Response, ApiError> {
+    if let Target::Device(id, kind) = &target
+        && door.fabric_of_kind(id, *kind == DeviceKind::Bootstrap).is_err()
+    {
+        return Ok(raw(StatusCode::NO_CONTENT, Body::empty()));
+    }
     let service = Arc::clone(service);
     let work = async move {
         match target {
             Target::Fabric(id) => service.delete_fabric(&id).await,
-            Target::Device(id) => service.delete_device(&id).await,
+            Target::Device(id, _kind) => service.delete_device(&id).await,
             _ => Ok(false),
         }
     };

@@ -46,7 +46,7 @@ struct Properties {
 }
 
 /// Converts a device of a fabric.
-pub(in crate::edge::arm) fn device(
+pub(super) fn device(
     service: &Service,
     fabric: &Fabric,
     name: &ResourceName,
@@ -79,14 +79,13 @@ pub(in crate::edge::arm) fn device(
 
 impl NetworkDevice {
     /// Says that the device was declared just now and is being verified.
-    pub(in crate::edge::arm) fn accepted(mut self) -> Self {
+    pub(super) fn accept(&mut self) {
         self.properties.provisioning_state = ProvisioningState::Accepted;
-        self
     }
 }
 
 impl LastOperation {
-    fn of_device(outcome: &Outcome) -> Self {
+    pub(super) fn of_device(outcome: &Outcome) -> Self {
         let details = match outcome {
             Outcome::Succeeded => "Succeeded".to_owned(),
             Outcome::Failed(failure) => format!("{}: {}", failure.code, failure.message),

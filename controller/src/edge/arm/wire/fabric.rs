@@ -130,7 +130,7 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
 /// The API knows one terminal server per fabric; of several, the first by name is shown here, and
 /// every one as a device.
 fn terminal_server(service: &Service, fabric: &Fabric) -> Option<TerminalServerConfiguration> {
-    let mut devices = fabric.devices.iter();
+    let mut devices = fabric.members();
     let (name, device) = devices.find(|(_name, device)| device.spec.role == DeviceRole::TS)?;
     Some(TerminalServerConfiguration {
         serial_number: device.spec.serial_number.clone(),
