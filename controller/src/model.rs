@@ -125,6 +125,9 @@ pub struct Device {
     /// What others noted on the device.
     #[serde(default)]
     pub notes: Notes,
+    /// The version that the device was last upgraded to, if anybody said so.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 /// What the API's users note on a resource. Nothing here depends on it.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::args::{DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, spelling};
+use super::args::{
+    DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, UpgradeDevice, spelling,
+};
 use super::fabric::{begin, delete};
 use super::failure::Failure;
 use super::resource::{list, merge, segment, synchronization, text};
@@ -30,6 +32,7 @@ pub(super) async fn run(
         }
         DeviceCommand::ResyncPassword(on) => resync(client, &on, terminal).await,
         DeviceCommand::UpdateAdminState(update) => set_state(client, &update, terminal).await,
+        DeviceCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
     }
 }
 
@@ -112,6 +115,7 @@ fn device_table(device: &Value) -> String {
         ("Id", text(device, "/id")),
         ("Role", text(device, "/properties/networkDeviceRole")),
         ("Serial number", text(device, "/properties/serialNumber")),
+        ("Version", text(device, "/properties/version")),
         ("Fabric", text(device, "/properties/networkFabricId")),
         ("Administrative state", text(device, "/properties/administrativeState")),
         ("Configuration state", text(device, "/properties/configurationState")),
@@ -134,6 +138,17 @@ async fn resync(client: &Client, on: &OnDevice, terminal: &mut Terminal) -> Resu
     let id = Known::ask(client).await?.device(&on.target)?;
     let doing = format!("resync the passwords of device `{}`", last(&id));
     begin(client, &format!("{id}/resyncPasswords"), None, &doing, on.no_wait, terminal).await
+}
+
+async fn note_upgrade(
+    client: &Client,
+    upgrade: &UpgradeDevice,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let id = Known::ask(client).await?.device(&upgrade.target)?;
+    let doing = format!("note the upgrade of device `{}`", last(&id));
+    let body = json!({"version": upgrade.version});
+    begin(client, &format!("{id}/upgrade"), Some(&body), &doing, false, terminal).await
 }
 
 async fn set_state(

@@ -100,8 +100,8 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
             _ => show_device(service, &id),
         },
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
-        Target::DeviceAction(id, _kind, action) => {
-            action::on_device(service, id, action, request).await
+        Target::DeviceAction(id, kind, action) => {
+            action::on_device(service, id, kind, action, request).await
         }
         Target::Operation { subscription, id } => {
             operation::show(service, &subscription, id, &request)

@@ -124,6 +124,13 @@ pub enum Event {
         #[serde(default)]
         version: Option<String>,
     },
+    /// A device has been upgraded.
+    DeviceUpgraded {
+        /// The device.
+        device: ResourceName,
+        /// The version that it has now.
+        version: String,
+    },
     /// A controller has taken the fabric over.
     EpochRaised {
         /// The new fence.
@@ -187,10 +194,7 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         Event::SetStored { set, operation, origin, shared, own } => {
             let (shared, own) = (shared.clone(), own.clone());
             let record = SetRecord { operation: *operation, origin: *origin, shared, own };
-            fabric.sets.insert(*set, record);
-            if *origin == Origin::Rotated {
-                left_behind(fabric, *set);
-            }
+            stored(fabric, *set, record);
         }
         Event::Foretold { profile, set } => {
             fabric.foretold.insert(profile.clone(), *set);
@@ -232,6 +236,11 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             }
         }
         Event::UpgradeSet { upgrade, version } => upgraded(fabric, *upgrade, version.as_ref()),
+        Event::DeviceUpgraded { device, version } => {
+            if let Some(device) = fabric.devices.get_mut(device) {
+                device.version = Some(version.clone());
+            }
+        }
         Event::EpochRaised { epoch } => fabric.epoch = *epoch,
         Event::OperationStarted { operation } => start(fabric, operation),
         Event::DeviceEnded { operation, device, outcome } => {
@@ -243,7 +252,12 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
 
 /// A device that waits for its first password set takes no part in a rotation; what it misses is
 /// known all the same.
-fn left_behind(fabric: &mut Fabric, set: PasswordSet) {
+fn stored(fabric: &mut Fabric, set: PasswordSet, record: SetRecord) {
+    let is_rotated = record.origin == Origin::Rotated;
+    fabric.sets.insert(set, record);
+    if !is_rotated {
+        return;
+    }
     let waiting = fabric.devices.values_mut().filter(|device| device.spec.bootstrap);
     for secret in waiting.flat_map(|device| device.secrets.values_mut()) {
         want(&mut secret.credential, set);
@@ -289,6 +303,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
         secrets: BTreeMap::new(),
         last_outcome: None,
         notes: Notes::default(),
+        version: None,
     });
     device.spec = spec.clone();
     for secret in secrets {

@@ -28,6 +28,8 @@ pub enum Request {
     Upgrade,
     /// End the upgrade that was begun.
     EndUpgrade,
+    /// Note that a device has been upgraded.
+    UpgradeDevice(ResourceName),
     /// Take a device out of service.
     Disable(ResourceName),
     /// Replace a device.
@@ -75,6 +77,7 @@ const TABLE: &[Row] = &[
     ("FabricEmpty", brings_passwords, empty),
     ("FabricLocked", brings_passwords, locked),
     ("CommitInProgress", excludes_changes, commit_in_progress),
+    ("CommitInProgress", upgrades_device, commit_in_progress),
     ("UpgradeInProgress", excludes_changes, upgrade_running),
     ("UpgradeFailed", rotates, upgrade_failed),
     ("OperationInProgress", any, operation_running),
@@ -124,6 +127,7 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
         Request::EndCommit => format!("ending the commit of fabric `{name}`"),
         Request::Upgrade => format!("upgrade of fabric `{name}`"),
         Request::EndUpgrade => format!("ending the upgrade of fabric `{name}`"),
+        Request::UpgradeDevice(device) => format!("upgrade of device `{device}`"),
         Request::Disable(device) => format!("disabling of device `{device}`"),
         Request::Rma(device) => format!("RMA of device `{device}`"),
         Request::Enable(device) => format!("enabling of device `{device}`"),
@@ -177,6 +181,11 @@ fn replaces(request: &Request) -> bool {
     matches!(request, Request::Rma(_))
 }
 
+/// A device is upgraded as a part of the fabric's upgrade, so that this does not block it.
+fn upgrades_device(request: &Request) -> bool {
+    matches!(request, Request::UpgradeDevice(_))
+}
+
 fn upgrades(request: &Request) -> bool {
     matches!(request, Request::Upgrade)
 }
@@ -189,6 +198,7 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
     let devices = &case.fabric.devices;
     let unknown = match case.request {
         Request::ResyncDevice(device)
+        | Request::UpgradeDevice(device)
         | Request::Disable(device)
         | Request::Rma(device)
         | Request::Enable(device)

@@ -72,6 +72,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         secrets: [(profile, secret)].into(),
         last_outcome: None,
         notes: Notes::default(),
+        version: None,
     }
 }
 
@@ -177,6 +178,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
     let one = || name("ce-01");
     let (resync_one, disable, rma) =
         (Request::ResyncDevice(one()), Request::Disable(one()), Request::Rma(one()));
+    let upgrade_one = Request::UpgradeDevice(one());
     let lock: Change = |fabric| fabric.administrative_lock = true;
     let commit: Change = |fabric| fabric.commit_in_progress = true;
     let upgrade: Change = |fabric| fabric.upgrade = Upgrade::Running;
@@ -195,9 +197,6 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         let device = fabric.devices.get_mut(&name("ce-01")).unwrap();
         device.configuration_state = ConfigurationState::DeferredControl;
     };
-    let bootstrap: Change = |fabric| {
-        fabric.devices.get_mut(&name("ce-01")).unwrap().spec.bootstrap = true;
-    };
     let split: Change = |fabric| {
         fabric.devices.insert(name("ce-01"), device("ce-01", None, 1));
     };
@@ -209,7 +208,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         ("FabricNotProvisioned", unprovisioned, vec![Request::Rotate, Request::Resync]),
         ("FabricLocked", lock, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("CommitInProgress", commit, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
-        ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade]),
+        ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade, upgrade_one.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Commit, Request::Upgrade]),
         ("UpgradeFailed", failed_upgrade, vec![Request::Rotate]),
@@ -221,14 +220,14 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
                 Request::Resync,
                 Request::Commit,
                 Request::Upgrade,
+                upgrade_one,
                 disable.clone(),
                 rma.clone(),
             ],
         ),
         ("DeviceDisabled", disabled, vec![resync_one.clone()]),
         ("DeviceInRma", in_rma, vec![resync_one]),
-        ("DeferredControl", deferred, vec![disable, rma.clone()]),
-        ("BootstrapDevice", bootstrap, vec![rma]),
+        ("DeferredControl", deferred, vec![disable, rma]),
         ("PasswordSetsDiffer", split, vec![Request::Upgrade]),
         ("PasswordSetsMax", three_sets, vec![Request::Rotate]),
     ];
@@ -265,6 +264,8 @@ fn a_device_that_waits_for_its_first_set_is_brought_it_by_itself_and_counts_for_
     let waiting = fabric.devices.get_mut(&name("ce-03")).unwrap();
     waiting.administrative_state = AdministrativeState::Enabled;
     assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+    let rma = Request::Rma(name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &rma).unwrap_err().code, "BootstrapDevice");
     // What waits alone is no fabric to be rotated; one by one they can still be brought the set.
     fabric.devices.retain(|device, _| *device == name("ce-03"));
     assert_eq!(plan(&fabric, &POLICY, &Request::Rotate).unwrap_err().code, "FabricEmpty");
@@ -305,6 +306,18 @@ fn only_what_was_begun_can_be_ended() {
         fabric.upgrade = upgrade;
         assert!(plan(&fabric, &POLICY, &Request::EndUpgrade).is_ok());
     }
+}
+
+#[test]
+fn a_device_is_upgraded_as_a_part_of_the_fabrics_upgrade() {
+    let mut fabric = fabric();
+    let one = Request::UpgradeDevice(name("ce-01"));
+    for upgrade in [Upgrade::None, Upgrade::Running, Upgrade::Failed] {
+        fabric.upgrade = upgrade;
+        assert!(plan(&fabric, &POLICY, &one).is_ok());
+    }
+    let other = Request::UpgradeDevice(name("ce-99"));
+    assert_eq!(plan(&fabric, &POLICY, &other).unwrap_err().code, "DeviceNotFound");
 }
 
 #[test]

@@ -143,6 +143,22 @@ impl Service {
         self.record(fabric, Some(request), vec![event]).await
     }
 
+    /// Notes that others have upgraded a device.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Refused`] while an operation of the fabric runs or a commit is in
+    /// progress, and [`ServiceError::NotFound`].
+    pub async fn set_device_version(
+        &self,
+        device: &DeviceId,
+        version: String,
+    ) -> Result<(), ServiceError> {
+        let (fabric, device) = (self.find_device(device)?, device.name().clone());
+        let request = Request::UpgradeDevice(device.clone());
+        let event = Event::DeviceUpgraded { device, version };
+        self.record(&fabric, Some(request), vec![event]).await
+    }
+
     /// Changes what is noted on a fabric or on one of its devices.
     ///
     /// # Errors

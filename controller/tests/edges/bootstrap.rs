@@ -116,6 +116,10 @@ async fn what_waits_can_be_noted_on_disabled_and_deleted_and_not_replaced() {
     let state = format!("{}/updateAdministrativeState", waiting("ce-02"));
     let refused = post(&router, &state, r#"{"state":"RMA"}"#).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "BootstrapDevice"));
+    let upgrade = format!("{}/upgrade", waiting("ce-02"));
+    let upgraded = post(&router, &upgrade, r#"{"version":"2"}"#).await;
+    assert_eq!(upgraded.body["resourceId"], waiting("ce-02"));
+    assert_eq!(get(&router, &waiting("ce-02")).await.body["properties"]["version"], "2");
     let disabled = post(&router, &state, r#"{"state":"Disable"}"#).await;
     assert_eq!(disabled.status, StatusCode::OK);
     assert_eq!(get(&router, FABRIC).await.body["properties"]["administrativeState"], "Enabled");
@@ -134,4 +138,25 @@ async fn what_waits_can_be_noted_on_disabled_and_deleted_and_not_replaced() {
         assert_eq!(names(&router, "networkBootstrapDevices").await.len(), left, "{path}");
     }
     assert_eq!(names(&router, "networkDevices").await, ["ce-01", "ts-01"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probe_late_ts() {
+    let world = world(&["ce-01", "ts-01"]).await;
+    let router = router(&world);
+    let mut f = fabric();
+    f["properties"]["terminalServerConfiguration"] = json!(null);
+    assert_eq!(put(&router, FABRIC, &f).await.status, StatusCode::CREATED);
+    declared(&router, "ce-01", &switch(22)).await;
+    rotate(&router).await;
+    let mut ts = device("TS", "opengear", 2222);
+    ts["properties"]["keyturn"]["currentPasswords"] = json!({"TerminalServer": "Factory-ts.1"});
+    declared(&router, "ts-01", &ts).await;
+    let shown = get(&router, &path("ts-01")).await;
+    println!("{:#}", shown.body["properties"]);
+    let accepted = on_fabric(&router, "resyncPasswords", "").await;
+    println!("{:#}", ended(&router, accepted.operation()).await.body);
+    let shown = get(&router, &path("ts-01")).await;
+    println!("{:#}", shown.body["properties"]);
+    rotate(&router).await;
 }

@@ -232,6 +232,13 @@ async fn a_wrong_declaration_changes_nothing_and_says_where_it_is_wrong() {
         assert_eq!(told, target, "{pointer} {value}: {answer:?}");
         assert!(!answer.body.to_string().contains("Factory-"), "{answer:?}");
     }
+    assert_eq!(*world.service.changes(&world.fabric()).unwrap().borrow(), seen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fabric_that_is_declared_wrongly_is_not_there_afterwards() {
+    let (world, router) = site().await;
+    let none = format!("{GROUP}/networkFabrics/none");
     for (pointer, value, target) in [
         ("/location", json!(null), "location"),
         ("/properties/terminalServerConfiguration/username", json!("admin"), ""),
@@ -254,7 +261,6 @@ async fn a_wrong_declaration_changes_nothing_and_says_where_it_is_wrong() {
         assert_eq!((answer.status.as_u16(), told), (400, target), "{pointer}: {answer:?}");
         assert!(!answer.body.to_string().contains("Factory"), "{answer:?}");
     }
-    assert_eq!(*world.service.changes(&world.fabric()).unwrap().borrow(), seen);
     assert_eq!(world.service.fabrics().len(), 1);
 }
 

@@ -60,6 +60,8 @@ fn routes(operation: &str) -> Vec<Route> {
         post(format!("{FABRIC}/upgrade"), Value::Null, Operate, Fabric),
         post(format!("{device}/resyncPasswords"), Value::Null, Operate, Fabric),
         post(format!("{device}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+        post(format!("{device}/upgrade"), Value::Null, Operate, Fabric),
+        post(format!("{waiting}/upgrade"), Value::Null, Operate, Fabric),
         (Method::PATCH, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),

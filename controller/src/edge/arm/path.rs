@@ -128,6 +128,8 @@ pub(super) enum DeviceAction {
     Resync,
     /// `updateAdministrativeState`
     UpdateAdministrativeState,
+    /// `upgrade`
+    Upgrade,
 }
 
 impl FabricAction {
@@ -146,13 +148,14 @@ impl FabricAction {
 }
 
 impl DeviceAction {
-    const ALL: [Self; 2] = [Self::Resync, Self::UpdateAdministrativeState];
+    const ALL: [Self; 3] = [Self::Resync, Self::UpdateAdministrativeState, Self::Upgrade];
 
     /// Returns the action's name in paths.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Resync => "resyncPasswords",
             Self::UpdateAdministrativeState => "updateAdministrativeState",
+            Self::Upgrade => "upgrade",
         }
     }
 }

@@ -32,6 +32,8 @@ struct Properties {
     annotation: Option<String>,
     host_name: String,
     serial_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     network_fabric_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_management_ipv4_address: Option<String>,
@@ -78,6 +80,7 @@ fn bootstrap(fabric: &Fabric, name: &ResourceName, device: &Device) -> NetworkBo
             annotation: device.notes.annotation.clone(),
             host_name: name.to_string(),
             serial_number: device.spec.serial_number.clone(),
+            version: device.version.clone(),
             network_fabric_id: fabric.id.to_string(),
             primary_management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
             primary_management_ipv6_address: ip.filter(IpAddr::is_ipv6).map(|ip| ip.to_string()),

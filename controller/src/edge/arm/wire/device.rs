@@ -31,6 +31,8 @@ struct Properties {
     annotation: Option<String>,
     host_name: String,
     serial_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     network_device_role: DeviceRole,
     network_fabric_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +66,7 @@ pub(super) fn device(
             annotation: device.notes.annotation.clone(),
             host_name: name.to_string(),
             serial_number: device.spec.serial_number.clone(),
+            version: device.version.clone(),
             network_device_role: device.spec.role,
             network_fabric_id: fabric.id.to_string(),
             management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
