@@ -83,6 +83,7 @@ const TABLE: &[Row] = &[
     ("OperationInProgress", any, operation_running),
     ("DeviceDisabled", resyncs_device, device_disabled),
     ("DeviceInRma", resyncs_device, device_in_rma),
+    ("PasswordSetIncomplete", resyncs_device, set_lacks_profile),
     ("DeferredControl", takes_device_out, device_deferred),
     ("BootstrapDevice", replaces, waits_for_first_set),
     ("CommitNotInProgress", ends_commit, no_commit),
@@ -312,6 +313,17 @@ fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
     let because = "its administrative state is RMA".to_owned();
     let hint = "finish the replacement and enable the device".to_owned();
     Some(Blocked { because, hint, devices: vec![name] })
+}
+
+/// A set holds what the devices needed that were there when it was made; a resync makes nothing.
+fn set_lacks_profile(case: &Case<'_>) -> Option<Blocked> {
+    let Request::ResyncDevice(name) = case.request else { return None };
+    let (fabric, set) = (case.fabric, case.fabric.wanted_set()?);
+    let mut profiles = fabric.devices.get(name)?.secrets.keys();
+    let missing = profiles.find(|profile| fabric.version(name, profile, set).is_none())?;
+    let because = format!("password set {set} was made without a password for `{missing}` on it");
+    let hint = "rotate the fabric's passwords: the next set has one".to_owned();
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
 }
 
 fn in_service(case: &Case<'_>) -> Option<Blocked> {

@@ -97,10 +97,11 @@ fn fabric() -> Fabric {
     ] {
         fabric.devices.insert(name(text), device(text, group, 4));
     }
+    let version = protocol::id::SecretVersion("0".repeat(32).into());
     let record = |origin| SetRecord {
         operation: OperationId(uuid::Uuid::nil()),
         origin,
-        shared: [].into(),
+        shared: [(ProfileName::new("admin").unwrap(), version.clone())].into(),
         own: [].into(),
     };
     fabric.sets.insert(PasswordSet(1), record(Origin::Adopted));
@@ -270,6 +271,15 @@ fn a_device_that_waits_for_its_first_set_is_brought_it_by_itself_and_counts_for_
     fabric.devices.retain(|device, _| *device == name("ce-03"));
     assert_eq!(plan(&fabric, &POLICY, &Request::Rotate).unwrap_err().code, "FabricEmpty");
     assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+}
+
+#[test]
+fn a_set_that_was_made_without_a_devices_profile_cannot_be_brought_to_it() {
+    let mut fabric = fabric();
+    fabric.sets.get_mut(&PasswordSet(4)).unwrap().shared.clear();
+    let refusal = plan(&fabric, &POLICY, &Request::ResyncDevice(name("ce-01"))).unwrap_err();
+    assert_eq!((refusal.code, refusal.devices), ("PasswordSetIncomplete", vec![name("ce-01")]));
+    assert!(plan(&fabric, &POLICY, &Request::Rotate).is_ok());
 }
 
 #[test]
