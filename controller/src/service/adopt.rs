@@ -271,7 +271,11 @@ impl Service {
         let retold: Vec<(ResourceName, ProfileName)> =
             draft.told.iter().map(|told| (told.device.clone(), told.profile.clone())).collect();
         let replaced = draft.replaced.clone();
+        let policy = self.parts.policy;
         let decide = move |fabric: &Fabric| {
+            // An operation may have begun while the vault was written.
+            plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
+                .map_err(|refusal| ServiceError::Refused { refusal })?;
             let mut entries: Vec<Entry> = events.into_iter().map(Entry::Durable).collect();
             entries.extend(adopt_again(fabric, &retold, &replaced, set, at));
             Ok::<_, ServiceError>((entries, ()))
