@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::id::ResourceName;
+use protocol::id::{PasswordSet, ProfileName, ResourceName};
 use protocol::status::{AdministrativeState, ConfigurationState};
 use serde::Serialize;
 
@@ -56,6 +56,9 @@ pub struct Refusal {
     pub devices: Vec<ResourceName>,
 }
 
+/// The newest set has no password for some profile of a device.
+pub(super) const SET_INCOMPLETE: &str = "PasswordSetIncomplete";
+
 type Row = (&'static str, fn(&Request) -> bool, fn(&Case<'_>) -> Option<Blocked>);
 
 struct Case<'a> {
@@ -83,7 +86,7 @@ const TABLE: &[Row] = &[
     ("OperationInProgress", any, operation_running),
     ("DeviceDisabled", resyncs_device, device_disabled),
     ("DeviceInRma", resyncs_device, device_in_rma),
-    ("PasswordSetIncomplete", resyncs_device, set_lacks_profile),
+    (SET_INCOMPLETE, resyncs_device, set_lacks_profile),
     ("DeferredControl", takes_device_out, device_deferred),
     ("BootstrapDevice", replaces, waits_for_first_set),
     ("CommitNotInProgress", ends_commit, no_commit),
@@ -315,12 +318,21 @@ fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
     Some(Blocked { because, hint, devices: vec![name] })
 }
 
-/// A set holds what the devices needed that were there when it was made; a resync makes nothing.
-fn set_lacks_profile(case: &Case<'_>) -> Option<Blocked> {
-    let Request::ResyncDevice(name) = case.request else { return None };
-    let (fabric, set) = (case.fabric, case.fabric.wanted_set()?);
+/// Returns the newest set, and a profile of the device that it has no password for: it holds what
+/// those devices needed that were there when it was made, and a resync makes nothing.
+pub(super) fn profile_not_in_set<'f>(
+    fabric: &'f Fabric,
+    name: &ResourceName,
+) -> Option<(PasswordSet, &'f ProfileName)> {
+    let set = fabric.wanted_set()?;
     let mut profiles = fabric.devices.get(name)?.secrets.keys();
     let missing = profiles.find(|profile| fabric.version(name, profile, set).is_none())?;
+    Some((set, missing))
+}
+
+fn set_lacks_profile(case: &Case<'_>) -> Option<Blocked> {
+    let Request::ResyncDevice(name) = case.request else { return None };
+    let (set, missing) = profile_not_in_set(case.fabric, name)?;
     let because = format!("password set {set} was made without a password for `{missing}` on it");
     let hint = "rotate the fabric's passwords: the next set has one".to_owned();
     Some(Blocked { because, hint, devices: vec![name.clone()] })

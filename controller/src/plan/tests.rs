@@ -279,6 +279,12 @@ fn a_set_that_was_made_without_a_devices_profile_cannot_be_brought_to_it() {
     fabric.sets.get_mut(&PasswordSet(4)).unwrap().shared.clear();
     let refusal = plan(&fabric, &POLICY, &Request::ResyncDevice(name("ce-01"))).unwrap_err();
     assert_eq!((refusal.code, refusal.devices), ("PasswordSetIncomplete", vec![name("ce-01")]));
+    fabric.devices.insert(name("ce-01"), device("ce-01", Some("a"), 1));
+    let resync = plan(&fabric, &POLICY, &Request::Resync).unwrap();
+    assert_eq!(
+        (waves(&resync).len(), resync.skipped[0].code.as_str()),
+        (0, "PasswordSetIncomplete")
+    );
     assert!(plan(&fabric, &POLICY, &Request::Rotate).is_ok());
 }
 

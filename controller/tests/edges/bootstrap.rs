@@ -153,8 +153,19 @@ async fn a_device_of_a_new_role_waits_for_the_next_set() {
     let resync = format!("{}/resyncPasswords", waiting("ts-01"));
     let refused = post(&router, &resync, "").await;
     assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "PasswordSetIncomplete"));
+    // The same where it has joined: a resync of the fabric names it, and leaves it as it is.
+    assert_eq!(
+        put(&router, &path("ts-01"), &device("TS", "opengear", 2222)).await.status,
+        StatusCode::CREATED
+    );
+    let accepted = on_fabric(&router, "resyncPasswords", "").await;
+    let named = ended(&router, accepted.operation()).await;
+    assert_eq!(named.body["error"]["details"][0]["code"], "PasswordSetIncomplete", "{named:?}");
+    let server = get(&router, &path("ts-01")).await;
+    assert_eq!(server.body["properties"]["configurationState"], "Succeeded");
+    let secret = &server.body["properties"]["secretRotationStatus"][0];
+    assert_eq!(secret["synchronizationStatus"], "OutOfSync");
     rotate(&router).await;
-    let accepted = post(&router, &resync, "").await;
-    assert_eq!(ended(&router, accepted.operation()).await.body["status"], "Succeeded");
+    assert_eq!(sets(&router).await, 1);
     world.assert_revealed_opens().await;
 }
