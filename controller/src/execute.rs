@@ -178,7 +178,10 @@ impl Executor {
         self.write(move |fabric| {
             let mut events = Vec::new();
             let planned = operation.waves.iter().flatten();
+            // What is out of service is told what it misses; nobody would close what is opened for
+            // another device that is left out.
             let skipped = operation.skipped.iter().map(|skipped| &skipped.device);
+            let skipped = skipped.filter(|name| !in_service(fabric, name));
             for name in planned.chain(skipped) {
                 let ended = fabric
                     .operation(operation.id)

@@ -88,6 +88,10 @@ pub struct DeviceSpec {
     /// The device's lockout policy, where it differs from its platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lockout: Option<Lockout>,
+    /// The device has the credentials that it was delivered with, and waits outside the fabric for
+    /// its first password set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootstrap: bool,
 }
 
 /// A kind of way to a device.
@@ -146,6 +150,20 @@ pub struct Lockout {
     pub window: Duration,
 }
 
+impl Lockout {
+    /// Makes a policy of a number and a length of time as people write it, for example `15m`.
+    ///
+    /// # Errors
+    /// Returns an [`Objection`] to a text that is no length of time.
+    pub fn read(failures_max: u32, window: &str) -> Result<Self, Objection> {
+        let read = crate::duration::parse(window).map_err(|_error| {
+            let expected = crate::duration::EXPECTED;
+            Objection::new("lockout.window", expected, crate::document::quoted(window))
+        });
+        Ok(Self { failures_max, window: read? })
+    }
+}
+
 impl Inventory {
     /// Reads an inventory file. Relative paths in it are relative to the file. `platforms` are the
     /// known platforms' names; with `None` any name is taken.
@@ -189,6 +207,15 @@ impl Inventory {
     /// Returns the first [`Objection`].
     pub fn check_profiles(&self, profiles: &[&str]) -> Result<(), Objection> {
         rules::check_profiles(&self.fabric, profiles)
+    }
+
+    /// Checks the last device, and what it is to the others: for a device that is declared by
+    /// itself, beside those of the fabric that were checked before.
+    ///
+    /// # Errors
+    /// Returns the first [`Objection`].
+    pub fn check_last(&self, platforms: Option<&[&str]>) -> Result<(), Objection> {
+        rules::check_last(&self.devices, platforms)
     }
 }
 

@@ -66,6 +66,9 @@ pub struct Fabric {
     pub devices: BTreeMap<ResourceName, Device>,
     /// All password sets that were ever made or adopted.
     pub sets: BTreeMap<PasswordSet, SetRecord>,
+    /// The sets with passwords that were told before there was a device that has them.
+    #[serde(default)]
+    pub foretold: BTreeMap<ProfileName, PasswordSet>,
     /// The fence: raised by every controller that takes the fabric over.
     pub epoch: Epoch,
     /// Whether an administrator has locked the fabric.
@@ -141,6 +144,9 @@ pub struct Device {
     /// What others noted on the device.
     #[serde(default)]
     pub notes: Notes,
+    /// The version that the device was last upgraded to, if anybody said so.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 /// What the API's users note on a resource. Nothing here depends on it.
@@ -151,6 +157,19 @@ pub struct Notes {
     pub tags: BTreeMap<String, String>,
     /// A description.
     pub annotation: Option<String>,
+    /// What else a fabric was declared with, by the API's names: shown again, and nothing more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
+}
+
+/// A value that is kept as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Parameter {
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
 }
 
 /// One profile's password on one device.
@@ -234,6 +253,7 @@ impl Fabric {
             spec,
             devices: BTreeMap::new(),
             sets: BTreeMap::new(),
+            foretold: BTreeMap::new(),
             epoch: Epoch::default(),
             administrative_lock: false,
             configuration_lock: false,
@@ -270,6 +290,32 @@ impl Fabric {
         let mut newest_first = self.sets.iter().rev();
         let rotated = newest_first.find(|(_set, record)| record.origin == Origin::Rotated);
         rotated.map(|(set, _record)| *set)
+    }
+
+    /// Returns the set that passwords of these secrets are adopted into: the newest, as long as it
+    /// was adopted itself, under the same older names, and holds nothing of theirs, else the next
+    /// one. So devices that are declared one after the other use one set, as those of one inventory
+    /// do.
+    pub fn adopting_set<'a>(
+        &self,
+        secrets: impl IntoIterator<Item = (&'a ResourceName, &'a ProfileName)>,
+        older_names: &BTreeMap<ProfileName, OlderName>,
+    ) -> PasswordSet {
+        let Some((newest, record)) = self.sets.last_key_value() else { return self.next_set() };
+        let is_taken = |(name, profile): (&ResourceName, &ProfileName)| {
+            let own = record.own.get(name).is_some_and(|own| own.contains_key(profile));
+            let device = self.devices.get(name);
+            let secret = device.and_then(|device| device.secrets.get(profile));
+            own || secret.is_some_and(|secret| secret.credential.labels.contains_key(newest))
+        };
+        let is_alike = record.origin == Origin::Adopted && record.older_names == *older_names;
+        if is_alike && !secrets.into_iter().any(is_taken) { *newest } else { self.next_set() }
+    }
+
+    /// Returns the set that will be the next one.
+    #[must_use]
+    pub fn next_set(&self) -> PasswordSet {
+        PasswordSet(self.newest_set().map_or(1, |set| set.0.saturating_add(1)))
     }
 
     /// Returns the vault's version of a secret in a set.
@@ -325,10 +371,16 @@ impl Fabric {
         devices.map(|(name, _device)| name.clone()).collect()
     }
 
-    /// Returns the password sets that devices use or may use, oldest first.
+    /// Returns the devices that are rotated as one: all but those that wait for their first
+    /// password set.
+    pub fn members(&self) -> impl Iterator<Item = (&ResourceName, &Device)> {
+        self.devices.iter().filter(|(_name, device)| !device.spec.bootstrap)
+    }
+
+    /// Returns the password sets that the members use or may use, oldest first.
     #[must_use]
     pub fn active_sets(&self) -> BTreeSet<PasswordSet> {
-        let credentials = self.devices.values().flat_map(Device::credentials);
+        let credentials = self.members().flat_map(|(_name, device)| device.credentials());
         credentials.flat_map(Credential::in_use).collect()
     }
 
@@ -352,7 +404,7 @@ impl Fabric {
             return AdministrativeState::UnderMaintenance;
         }
         let enabled = |device: &Device| device.administrative_state == AdministrativeState::Enabled;
-        if self.devices.values().all(enabled) {
+        if self.members().all(|(_name, device)| enabled(device)) {
             AdministrativeState::Enabled
         } else {
             AdministrativeState::EnabledDegraded

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::id::{PasswordSet, ResourceName};
+use protocol::id::{PasswordSet, ProfileName, ResourceName};
 use protocol::status::{AdministrativeState, DeviceRole};
 use serde::Serialize;
 
@@ -125,6 +125,8 @@ fn choose(
     set: PasswordSet,
 ) -> Choice {
     let needs_it = match request {
+        // Its first password set is brought to a device by itself.
+        Request::Rotate | Request::RotateOlder | Request::Resync if device.spec.bootstrap => false,
         Request::Rotate | Request::RotateOlder => !device.secrets.is_empty(),
         Request::Resync => !is_done(fabric, device, set),
         Request::ResyncDevice(wanted) => wanted == name && !is_done(fabric, device, set),
@@ -135,8 +137,15 @@ fn choose(
         return Choice::Leave;
     }
     match device.administrative_state {
-        AdministrativeState::Enabled => Choice::Take,
-        state => Choice::Skip(out_of_service(name, state)),
+        AdministrativeState::Enabled => {}
+        state => return Choice::Skip(out_of_service(name, state)),
+    }
+    match request {
+        Request::Resync => match guard::profile_not_in_set(fabric, name) {
+            Some((set, profile)) => Choice::Skip(not_in_set(name, set, profile)),
+            None => Choice::Take,
+        },
+        _ => Choice::Take,
     }
 }
 
@@ -159,6 +168,17 @@ fn out_of_service(device: &ResourceName, state: AdministrativeState) -> Skipped 
         message: format!(
             "The Network Device is in {state} administrative state. Please perform a resync \
              operation once it is enabled."
+        ),
+    }
+}
+
+fn not_in_set(device: &ResourceName, set: PasswordSet, profile: &ProfileName) -> Skipped {
+    Skipped {
+        device: device.clone(),
+        code: guard::SET_INCOMPLETE.to_owned(),
+        message: format!(
+            "Password set {set} was made before the fabric had this device, and has no password \
+             for `{profile}` on it. Please perform a rotation."
         ),
     }
 }

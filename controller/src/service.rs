@@ -19,6 +19,7 @@ use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
 
 mod adopt;
+mod declare;
 mod delete;
 mod error;
 mod older;
@@ -26,6 +27,7 @@ mod reveal;
 mod state;
 
 pub use self::adopt::Applied;
+pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};

@@ -50,6 +50,14 @@ def fresh(tmp_path):
     site.end()
 
 
+@pytest.fixture
+def blank(tmp_path):
+    """An installation that knows of no fabric yet."""
+    site = Site(tmp_path, devices=4, apply=False)
+    yield site
+    site.end()
+
+
 @pytest.fixture(autouse=True)
 def healthy(request):
     """A test that fails half-way leaves no broken device to those behind it."""

@@ -3,8 +3,8 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
+import tomllib
 
 PROGRAMS = pathlib.Path(os.environ.get("KEYTURN_PROGRAMS", "target/debug")).resolve()
 
@@ -40,7 +40,7 @@ class Process:
 class Site:
     """A lab of simulated devices, a daemon, and what a user does with them."""
 
-    def __init__(self, path, devices):
+    def __init__(self, path, devices, apply=True):
         self.path = path
         self.lab_dir = path / "lab"
         self.data_dir = path / "data"
@@ -52,7 +52,8 @@ class Site:
         self.daemon = None
         self.broken = set()
         self.serve()
-        self.keyturn("fabric", "apply", "-f", self.lab_dir / "fabric.toml")
+        if apply:
+            self.keyturn("fabric", "apply", "-f", self.lab_dir / "fabric.toml")
 
     def serve(self):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KEYTURN_")}
@@ -101,9 +102,42 @@ class Site:
             self.keyturn("fabric", "resync-password")
 
     @property
+    def inventory(self):
+        return tomllib.loads((self.lab_dir / "fabric.toml").read_text())
+
+    @property
+    def factory_passwords(self):
+        return tomllib.loads((self.lab_dir / "passwords.toml").read_text())["profiles"]
+
+    def declaration(self, name):
+        """What the inventory says of a device, as the body of a PUT."""
+        device = next(device for device in self.inventory["devices"] if device["name"] == name)
+        ssh = {"hostKey": device["ssh"]["host-key"], "port": device["ssh"]["port"]}
+        server = device["role"] == "TS"
+        profiles = {
+            profile: password for profile, password in self.factory_passwords.items()
+            if (profile == "TerminalServer") == server
+        }
+        extension = {"platform": device["platform"], "ssh": ssh, "currentPasswords": profiles}
+        if "console" in device:
+            console = device["console"]
+            extension["console"] = {
+                "terminalServer": console["terminal-server"], "port": console["port"],
+            }
+        return {
+            "location": "local",
+            "properties": {
+                "serialNumber": device["serial-number"],
+                "networkFabricId": self.inventory_id,
+                "networkDeviceRole": device["role"],
+                "managementIpv4Address": device["ssh"]["address"],
+                "keyturn": extension,
+            },
+        }
+
+    @property
     def inventory_id(self):
-        text = (self.lab_dir / "fabric.toml").read_text()
-        return re.search(r'id = "(/subscriptions/[^"]+)"', text).group(1)
+        return self.inventory["fabric"]["id"]
 
     @property
     def subscription(self):

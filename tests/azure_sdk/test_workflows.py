@@ -163,6 +163,17 @@ def test_an_upgrade_blocks_rotation_while_it_runs_and_when_it_has_failed(client,
     refused("UpgradeNotInProgress", upgrade, client, site, {"action": "Complete"})
 
 
+def test_a_device_that_was_upgraded_shows_its_version(client, site):
+    begin = client.network_devices.begin_upgrade
+    poller = client.network_fabrics.begin_rotate_passwords(site.group, site.fabric)
+    refused("OperationInProgress", begin, site.group, "ce-01", {"version": "2.0.0"})
+    assert poller.result().status == "Succeeded"
+    upgrade(client, site, {"action": "Start", "version": "2.1.0"})
+    assert begin(site.group, "ce-01", {"version": "2.1.0"}).result().status == "Succeeded"
+    assert client.network_devices.get(site.group, "ce-01").properties.version == "2.1.0"
+    upgrade(client, site, {"action": "Complete"})
+
+
 def test_an_upgrade_is_refused_while_devices_use_several_sets(client, site):
     site.fault("tor-01", "refuse-connection")
     with pytest.raises(HttpResponseError):

@@ -223,7 +223,10 @@ pub enum DeviceCommand {
     ResyncPassword(OnDevice),
     /// Take a device out of service, into replacement, or back
     UpdateAdminState(UpdateAdminState),
-    /// Forget a device that is disabled or in RMA
+    /// Say that a device has been upgraded; Keyturn upgrades nothing
+    #[command(disable_version_flag = true)]
+    Upgrade(UpgradeDevice),
+    /// Forget a device that is disabled, in RMA, or waits for its first password set
     Delete(DeviceTarget),
 }
 
@@ -296,6 +299,9 @@ pub struct DeviceList {
     /// Only this fabric: its name or ARM id
     #[arg(long, value_name = "FABRIC")]
     pub fabric: Option<String>,
+    /// Those that wait for their first password set
+    #[arg(long)]
+    pub bootstrap: bool,
 }
 
 /// `keyturn fabric apply`
@@ -406,6 +412,17 @@ pub struct UpdateAdminState {
     /// Return without waiting for the verification of a device that comes back
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// `keyturn device upgrade`
+#[derive(Debug, Args)]
+pub struct UpgradeDevice {
+    /// Which device.
+    #[command(flatten)]
+    pub target: DeviceTarget,
+    /// The version that it has now
+    #[arg(long)]
+    pub version: String,
 }
 
 /// `keyturn secret show`

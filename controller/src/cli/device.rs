@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::args::{DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, spelling};
+use super::args::{
+    DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, UpgradeDevice, spelling,
+};
 use super::fabric::{begin, delete};
 use super::failure::Failure;
-use super::resource::{list, segment, synchronization, text};
-use super::target::Known;
+use super::resource::{list, merge, segment, synchronization, text};
+use super::target::{Known, last};
 use super::terminal::{Terminal, table};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 
 pub(super) async fn run(
     client: &Client,
@@ -19,8 +21,9 @@ pub(super) async fn run(
         DeviceCommand::List(scope) => show_all(client, &scope, terminal).await,
         DeviceCommand::Show(target) => {
             let id = Known::ask(client).await?.device(&target)?;
-            let device = client.get(&id).await;
-            let device = device.map_err(|error| Failure::client("show the device", &error))?;
+            let failed = |error| Failure::client("show the device", &error);
+            let device = client.get(&id).await.map_err(failed)?;
+            let device = with_secrets(client, device).await.map_err(failed)?;
             terminal.result(device, device_table)
         }
         DeviceCommand::Delete(target) => {
@@ -29,7 +32,24 @@ pub(super) async fn run(
         }
         DeviceCommand::ResyncPassword(on) => resync(client, &on, terminal).await,
         DeviceCommand::UpdateAdminState(update) => set_state(client, &update, terminal).await,
+        DeviceCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
     }
+}
+
+/// The API's type of a bootstrap device does not say how far its secrets are; Keyturn does.
+async fn with_secrets(client: &Client, mut device: Value) -> Result<Value, ClientError> {
+    if device.pointer("/properties/secretRotationStatus").is_some() {
+        return Ok(device);
+    }
+    let fabric = text(&device, "/properties/networkFabricId");
+    let known = client.get(&format!("/keyturn/v1/fabrics{fabric}/bootstrap-devices")).await?;
+    let name = text(&device, "/name");
+    let mut known = list(&known, "/value").iter();
+    let found = known.find(|known| text(known, "/name").eq_ignore_ascii_case(&name));
+    if let (Some(found), Some(properties)) = (found, device.get_mut("properties")) {
+        merge(properties, found.clone());
+    }
+    Ok(device)
 }
 
 async fn show_all(
@@ -54,8 +74,11 @@ async fn show_all(
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let page = client.list(&format!("{group}/networkDevices")).await;
-        devices.extend(page.map_err(|error| Failure::client("list the devices", &error))?);
+        let kind = if scope.bootstrap { "networkBootstrapDevices" } else { "networkDevices" };
+        let failed = |error| Failure::client("list the devices", &error);
+        for device in client.list(&format!("{group}/{kind}")).await.map_err(failed)? {
+            devices.push(with_secrets(client, device).await.map_err(failed)?);
+        }
     }
     let of_these = |device: &Value| {
         let of = text(device, "/properties/networkFabricId");
@@ -92,6 +115,7 @@ fn device_table(device: &Value) -> String {
         ("Id", text(device, "/id")),
         ("Role", text(device, "/properties/networkDeviceRole")),
         ("Serial number", text(device, "/properties/serialNumber")),
+        ("Version", text(device, "/properties/version")),
         ("Fabric", text(device, "/properties/networkFabricId")),
         ("Administrative state", text(device, "/properties/administrativeState")),
         ("Configuration state", text(device, "/properties/configurationState")),
@@ -112,8 +136,19 @@ fn device_table(device: &Value) -> String {
 
 async fn resync(client: &Client, on: &OnDevice, terminal: &mut Terminal) -> Result<(), Failure> {
     let id = Known::ask(client).await?.device(&on.target)?;
-    let doing = format!("resync the passwords of device `{}`", segment(&id, "networkDevices"));
+    let doing = format!("resync the passwords of device `{}`", last(&id));
     begin(client, &format!("{id}/resyncPasswords"), None, &doing, on.no_wait, terminal).await
+}
+
+async fn note_upgrade(
+    client: &Client,
+    upgrade: &UpgradeDevice,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let id = Known::ask(client).await?.device(&upgrade.target)?;
+    let doing = format!("note the upgrade of device `{}`", last(&id));
+    let body = json!({"version": upgrade.version});
+    begin(client, &format!("{id}/upgrade"), Some(&body), &doing, false, terminal).await
 }
 
 async fn set_state(
@@ -123,7 +158,7 @@ async fn set_state(
 ) -> Result<(), Failure> {
     let id = Known::ask(client).await?.device(&update.target)?;
     let state = spelling(&update.state);
-    let name = segment(&id, "networkDevices");
+    let name = last(&id);
     let doing = format!("set the administrative state of device `{name}` to {state}");
     let path = format!("{id}/updateAdministrativeState");
     let body = json!({"state": state});

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::args::{DeviceTarget, SecretCommand, SecretShow};
 use super::failure::Failure;
 use super::resource::{list, segment, text};
-use super::target::Known;
+use super::target::{Known, as_network_device};
 use super::terminal::{Terminal, table};
 use crate::client::Client;
 
@@ -25,7 +25,7 @@ async fn show(client: &Client, wanted: SecretShow, terminal: &mut Terminal) -> R
         resource_group: wanted.resource_group,
         ..DeviceTarget::default()
     };
-    let id = Known::ask(client).await?.device(&target)?;
+    let id = as_network_device(&Known::ask(client).await?.device(&target)?);
     let name = segment(&id, "networkDevices");
     let body = json!({"deviceId": id, "user": wanted.user});
     let answer = client.post("/keyturn/v1/secrets:reveal", Some(&body)).await;

@@ -19,7 +19,12 @@ struct KnownFabric {
     id: String,
     name: String,
     devices: Vec<String>,
+    #[serde(default, rename = "bootstrapDevices")]
+    bootstrap_devices: Vec<String>,
 }
+
+const DEVICES: &str = "networkDevices";
+const BOOTSTRAP_DEVICES: &str = "networkBootstrapDevices";
 
 /// A kind of thing, and how a person asks for it.
 struct Wanted<'a> {
@@ -70,9 +75,26 @@ impl Known {
         let ids = self.value.iter().flat_map(|fabric| {
             let base = fabric.id.strip_suffix(&format!("networkFabrics/{}", fabric.name));
             let base = base.unwrap_or_default();
-            fabric.devices.iter().map(move |name| format!("{base}networkDevices/{name}"))
+            let ids = |names: &[String], kind: &str| -> Vec<String> {
+                names.iter().map(|name| format!("{base}{kind}/{name}")).collect()
+            };
+            let mut all = ids(&fabric.devices, DEVICES);
+            all.extend(ids(&fabric.bootstrap_devices, BOOTSTRAP_DEVICES));
+            all
         });
         wanted.find(&ids.collect::<Vec<_>>())
+    }
+}
+
+/// Returns a device's id among the network devices, by which Keyturn's own routes know every
+/// device.
+pub(super) fn as_network_device(id: &str) -> String {
+    match id.rsplit_once('/') {
+        Some((above, name)) if above.ends_with(BOOTSTRAP_DEVICES) => {
+            let base = above.strip_suffix(BOOTSTRAP_DEVICES).unwrap_or_default();
+            format!("{base}{DEVICES}/{name}")
+        }
+        _ => id.to_owned(),
     }
 }
 
@@ -114,7 +136,8 @@ impl Wanted<'_> {
     }
 }
 
-fn last(id: &str) -> &str {
+/// Returns the name at the end of an id.
+pub(super) fn last(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or(id)
 }
 
@@ -134,6 +157,7 @@ mod tests {
             id: format!("{BASE}/{group}/{TYPE}/networkFabrics/{name}"),
             name: (*name).to_owned(),
             devices: devices.iter().map(|name| (*name).to_owned()).collect(),
+            bootstrap_devices: vec!["new-01".to_owned()],
         };
         Known { value: fabrics.iter().map(fabric).collect() }
     }
@@ -160,6 +184,16 @@ mod tests {
         for name in ["ce-02", "CE-02", &id, &id.to_uppercase()] {
             assert_eq!(known.device(&device(name, None)).unwrap(), id);
         }
+    }
+
+    #[test]
+    fn a_device_that_waits_for_its_first_set_is_found_among_its_kind() {
+        let known = known(&[("lab", "east", &["ce-01"])]);
+        let id = known.device(&device("new-01", None)).unwrap();
+        assert_eq!(id, format!("{BASE}/lab/{TYPE}/networkBootstrapDevices/new-01"));
+        let own = format!("{BASE}/lab/{TYPE}/networkDevices/new-01");
+        assert_eq!(as_network_device(&id), own);
+        assert_eq!(as_network_device(&own), own);
     }
 
     #[test]

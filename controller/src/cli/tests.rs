@@ -40,6 +40,8 @@ fn the_verbs_that_operators_know_are_taken() {
         "fabric delete lab",
         "device delete ce-01",
         "device list --fabric lab -g g",
+        "device list --bootstrap",
+        "device upgrade ce-01 --version 2.0.0",
         "device show ce-01",
         "device resync-password --ids /subscriptions/x",
         "device resync-password ce-02 --server https://h:1 --ca c --token-file t",

@@ -2,11 +2,13 @@
 //! `Microsoft.ManagedNetworkFabric` 2025-07-15, as its published clients use them.
 //!
 //! Paths compare without case, as everywhere in ARM; that is why the path is parsed here and not by
-//! the router. Resources come from inventories; what is noted on them can be changed here, and no
-//! answer ever carries a password.
+//! the router. Resources come from inventories or are declared here, with an object of our own that
+//! says what ARM has no words for. No answer ever carries a password.
 
 mod action;
+mod declare;
 mod directory;
+mod extension;
 mod list;
 mod operation;
 mod path;
@@ -25,7 +27,7 @@ use axum::routing::any;
 use protocol::id::{DeviceId, FabricId, PROVIDER};
 
 pub(super) use self::directory::{ENDPOINTS_PATH, endpoints};
-use self::path::Target;
+use self::path::{DeviceKind, Target};
 use self::query::Query;
 use super::answer::{ApiError, json};
 use super::auth::{Caller, Door};
@@ -66,12 +68,27 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
     let caller = Caller::of(&request)?;
     let target = path::parse(path)?;
     let verb = target.verb(request.method())?;
-    let service = target.enter(door, &caller, verb).await?;
+    let deed = target.deed(door, verb)?;
+    // What a PUT needs depends on what it says: the door is opened when that is known.
+    match &target {
+        Target::Fabric(id) if verb == Verb::Put => {
+            deed.check(&caller)?;
+            Query::read(request.uri())?;
+            return declare::fabric(door, &caller, id, request).await;
+        }
+        Target::Device(id, kind) if verb == Verb::Put => {
+            deed.check(&caller)?;
+            Query::read(request.uri())?;
+            return declare::device(door, &caller, id, *kind, request).await;
+        }
+        _ => {}
+    }
+    let service = deed.enter(door, &caller, verb).await?;
     // Whatever version of the directory a client knows, this is all that there is of it.
     let is_directory = matches!(target, Target::Directory(_) | Target::Subscription(_));
     if verb == Verb::Delete {
         Query::read(request.uri())?;
-        return update::delete(service, target).await;
+        return update::delete(door, service, target).await;
     }
     let query = if is_directory { Query::default() } else { Query::read(request.uri())? };
     match target {
@@ -81,19 +98,21 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
             list::list(service, &caller, kind, &scope, &query, &request)
         }
         Target::Fabric(id) => {
-            if let Verb::Update { whole } = verb {
-                update::fabric(service, &id, whole, request).await?;
+            if verb == Verb::Patch {
+                update::fabric(service, &id, request).await?;
             }
             show_fabric(service, &id)
         }
-        Target::Device(id) => {
-            if let Verb::Update { whole } = verb {
-                update::device(service, &id, whole, request).await?;
+        Target::Device(id, _kind) => {
+            if verb == Verb::Patch {
+                update::device(service, &id, request).await?;
             }
             show_device(service, &id)
         }
         Target::FabricAction(id, action) => action::on_fabric(service, id, action, request).await,
-        Target::DeviceAction(id, action) => action::on_device(service, id, action, request).await,
+        Target::DeviceAction(id, kind, action) => {
+            action::on_device(service, id, kind, action, request).await
+        }
         Target::Operation { subscription, id } => {
             operation::show(service, &subscription, id, &request)
         }
@@ -109,11 +128,18 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
     let fabric = service.find_device(id)?;
     let body = service.read(&fabric, |fabric| {
         let (name, device) = fabric.devices.get_key_value(id.name())?;
-        Some(wire::device(service, fabric, name, device))
+        Some(wire::any_device(service, fabric, name, device))
     });
     match body? {
         Some(body) => Ok(json(StatusCode::OK, &body)),
         None => Err(ServiceError::NotFound { what: "device", id: id.to_string() }.into()),
+    }
+}
+
+impl DeviceKind {
+    /// Returns the fabric of a device of this kind.
+    fn fabric_of(self, door: &Door, id: &DeviceId) -> Result<FabricId, ServiceError> {
+        door.fabric_of_kind(id, self == Self::Bootstrap)
     }
 }
 
@@ -122,11 +148,10 @@ fn show_device(service: &Service, id: &DeviceId) -> Result<Response, ApiError> {
 enum Verb {
     /// It is shown.
     Show,
-    /// What is noted on it changes; `whole`: what is not given is taken away.
-    Update {
-        /// `PUT`, not `PATCH`.
-        whole: bool,
-    },
+    /// It is declared, or what is noted on it changes; what is not given is taken away.
+    Put,
+    /// What is noted on it changes; what is not given stays.
+    Patch,
     /// It is deleted.
     Delete,
     /// Its action is carried out.
@@ -137,24 +162,53 @@ impl Verb {
     fn right(self) -> Right {
         match self {
             Self::Show => Right::Read,
-            Self::Update { .. } | Self::Act => Right::Operate,
+            Self::Put | Self::Patch | Self::Act => Right::Operate,
             Self::Delete => Right::Administer,
         }
     }
 }
 
-impl Target {
-    /// Lets a caller in who has the right to what the request is about.
+/// What a request comes to, as far as rights and the audit are concerned.
+struct Deed {
+    action: String,
+    right: Right,
+    /// The fabric that it is about; `None`: whatever the caller may see.
+    fabric: Option<FabricId>,
+    /// The object.
+    on: String,
+}
+
+impl Deed {
+    fn scope(&self) -> AccessScope<'_> {
+        self.fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric)
+    }
+
+    /// Turns away whoever has no right to it.
+    fn check(&self, caller: &Caller) -> Result<(), ApiError> {
+        caller.check(&self.action, self.right, self.scope())
+    }
+
+    /// Lets in whoever has the right to it.
     async fn enter<'d>(
         &self,
         door: &'d Door,
         caller: &Caller,
         verb: Verb,
     ) -> Result<&'d Arc<Service>, ApiError> {
+        match verb {
+            Verb::Show => door.show(caller, &self.action, self.scope()),
+            _ => door.open(caller, &self.action, self.right, self.scope(), &self.on).await,
+        }
+    }
+}
+
+impl Target {
+    /// Says what is asked for.
+    fn deed(&self, door: &Door, verb: Verb) -> Result<Deed, ApiError> {
         let doing = match verb {
             Verb::Show => "read",
             Verb::Delete => "delete",
-            Verb::Update { .. } | Verb::Act => "write",
+            Verb::Put | Verb::Patch | Verb::Act => "write",
         };
         let of = |kind: &str| format!("{PROVIDER}/{kind}/{doing}");
         let act = |kind: &str, name: &str| format!("{PROVIDER}/{kind}/{name}/action");
@@ -164,39 +218,42 @@ impl Target {
                 ("Microsoft.Resources/subscriptions/read".to_owned(), None)
             }
             Self::Fabric(id) => (of(FabricId::KIND), Some(id.clone())),
-            // To delete what is not there is done already.
-            Self::Device(id) if verb == Verb::Delete => {
-                (of(DeviceId::KIND), door.fabric_of(id).ok())
+            // To put what is not there declares it, also as a device of the other kind.
+            Self::Device(id, kind) if verb == Verb::Put => {
+                (of(kind.as_str()), door.fabric_of(id).ok())
             }
-            Self::Device(id) => (of(DeviceId::KIND), Some(door.fabric_of(id)?)),
+            // To delete what is not there is done already.
+            Self::Device(id, kind) if verb == Verb::Delete => {
+                (of(kind.as_str()), kind.fabric_of(door, id).ok())
+            }
+            Self::Device(id, kind) => (of(kind.as_str()), Some(kind.fabric_of(door, id)?)),
             Self::FabricAction(id, action) => {
                 (act(FabricId::KIND, action.as_str()), Some(id.clone()))
             }
-            Self::DeviceAction(id, action) => {
-                (act(DeviceId::KIND, action.as_str()), Some(door.fabric_of(id)?))
+            Self::DeviceAction(id, kind, action) => {
+                (act(kind.as_str(), action.as_str()), Some(kind.fabric_of(door, id)?))
             }
             Self::Operation { id, .. } => {
                 (of("locations/operationStatuses"), Some(door.fabric_of_operation(*id)?))
             }
         };
-        let scope = fabric.as_ref().map_or(AccessScope::Visible, AccessScope::Fabric);
-        if verb == Verb::Show {
-            return door.show(caller, &action, scope);
-        }
+        // Whoever may declare nothing at all need not send a body.
+        let declares = matches!(self, Self::Device(..)) && fabric.is_none();
+        let right = if declares { Right::Administer } else { verb.right() };
         let on = match self {
-            Self::Device(id) | Self::DeviceAction(id, _) => id.to_string(),
+            Self::Device(id, kind) | Self::DeviceAction(id, kind, _) => kind.id(id),
             _ => fabric.as_ref().map_or_else(|| "/".to_owned(), FabricId::to_string),
         };
-        door.open(caller, &action, verb.right(), scope, &on).await
+        Ok(Deed { action, right, fabric, on })
     }
 
     /// The methods that there are, and what they do.
     fn methods(&self) -> &'static [(&'static str, Verb)] {
         match self {
-            Self::Fabric(_) | Self::Device(_) => &[
+            Self::Fabric(_) | Self::Device(..) => &[
                 ("GET", Verb::Show),
-                ("PUT", Verb::Update { whole: true }),
-                ("PATCH", Verb::Update { whole: false }),
+                ("PUT", Verb::Put),
+                ("PATCH", Verb::Patch),
                 ("DELETE", Verb::Delete),
             ],
             Self::FabricAction(..) | Self::DeviceAction(..) => &[("POST", Verb::Act)],
@@ -212,10 +269,7 @@ impl Target {
         let found = methods.iter().find(|(name, _verb)| *name == method.as_str());
         found.map(|(_name, verb)| *verb).ok_or_else(|| {
             let names: Vec<&str> = methods.iter().map(|(name, _verb)| *name).collect();
-            ApiError::method(method).allow(&names).hint(format!(
-                "use {}; fabrics are declared with `keyturn fabric apply`",
-                names.join(", ")
-            ))
+            ApiError::method(method).allow(&names).hint(format!("use {}", names.join(", ")))
         })
     }
 }

@@ -18,6 +18,7 @@ use super::native::REVEAL_PATH;
 use super::witness::{Answered, Witness};
 use crate::access::{Admission, Principal, Rejected, Right, Scope};
 use crate::auditor::Auditor;
+use crate::inventory::FabricSpec;
 use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
@@ -240,6 +241,27 @@ impl Door {
     /// Returns the fabric of a device, on which rights to the device are.
     pub(super) fn fabric_of(&self, device: &DeviceId) -> Result<FabricId, ServiceError> {
         self.0.find_device(device)
+    }
+
+    /// The same for a device of one kind: it waits for its first password set, or does not.
+    pub(super) fn fabric_of_kind(
+        &self,
+        device: &DeviceId,
+        bootstrap: bool,
+    ) -> Result<FabricId, ServiceError> {
+        let found = self.0.find_device(device)?;
+        let is_one = self.0.read(&found, |fabric| {
+            fabric.devices.get(device.name()).is_some_and(|d| d.spec.bootstrap == bootstrap)
+        })?;
+        let kind = if bootstrap { "bootstrap device" } else { "network device" };
+        let id = device.name().to_string();
+        is_one.then_some(found).ok_or(ServiceError::NotFound { what: kind, id })
+    }
+
+    /// Returns what was declared of a fabric, if it is known: what a request must be allowed to do
+    /// depends on it.
+    pub(super) fn spec_of(&self, fabric: &FabricId) -> Option<FabricSpec> {
+        self.0.read(fabric, |fabric| fabric.spec.clone()).ok()
     }
 
     /// Returns the fabric of an operation.

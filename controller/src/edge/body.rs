@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::StatusCode;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use zeroize::Zeroize;
 
 use super::answer::ApiError;
 
@@ -34,6 +35,13 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError
     }
 }
 
+/// Overwrites a body that held passwords, where nobody else has a hand on it.
+pub(super) fn wipe(bytes: Bytes) {
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
+}
+
 /// Parses a body as JSON. The message says what is wrong and where, without what was sent.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map(|Object(body)| body).map_err(|error: serde_json::Error| {
@@ -56,6 +64,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(Fields(PhantomData)).map(Self)
     }
+}
+
+/// Reads a field that must be an object.
+pub(super) fn object<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Object::deserialize(from).map(|Object(object)| object)
+}
+
+/// Reads a field that must be an object or null.
+pub(super) fn object_or_null<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<Object<T>>::deserialize(from).map(|object| object.map(|Object(object)| object))
 }
 
 struct Fields<T>(PhantomData<T>);

@@ -61,10 +61,28 @@ impl Objection {
         Self { device: Some(index), name: Some(device.name.clone()), ..self }
     }
 
-    /// Returns the path of the key, for example `devices[3].console.port`.
+    /// Forgets the place in the list, for a device that was declared by itself.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { device: None, ..self }
+    }
+
+    /// Returns the key below the device or the fabric, for example `console.port`; empty for all
+    /// of it.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// Returns the path of the key, for example `devices[3].console.port`; of a device that was
+    /// declared by itself, the key alone.
     #[must_use]
     pub fn path(&self) -> String {
-        let above = self.device.map_or("fabric".to_owned(), |index| format!("devices[{index}]"));
+        let above = match (self.device, &self.name) {
+            (Some(index), _) => format!("devices[{index}]"),
+            (None, Some(_)) => return self.key.to_owned(),
+            (None, None) => "fabric".to_owned(),
+        };
         if self.key.is_empty() { above } else { format!("{above}.{}", self.key) }
     }
 
@@ -89,9 +107,10 @@ impl Objection {
 
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "accept `{}`", self.path())?;
-        if let Some(name) = &self.name {
-            write!(f, " of device `{name}`")?;
+        match (self.path(), &self.name) {
+            (path, None) => write!(f, "accept `{path}`")?,
+            (path, Some(name)) if path.is_empty() => write!(f, "accept device `{name}`")?,
+            (path, Some(name)) => write!(f, "accept `{path}` of device `{name}`")?,
         }
         write!(f, ": expected {}, got {}", self.expected, self.got)?;
         match self.nearest() {

@@ -17,7 +17,7 @@ use crate::naming::OlderName;
 
 const FABRIC_KEYS: [&str; 5] =
     ["id", "location", "feature-flags", "older-names", "current-passwords-file"];
-const DEVICE_KEYS: [&str; 10] = [
+const DEVICE_KEYS: [&str; 11] = [
     "name",
     "role",
     "platform",
@@ -28,6 +28,7 @@ const DEVICE_KEYS: [&str; 10] = [
     "serial",
     "paths",
     "lockout",
+    "bootstrap",
 ];
 
 /// The port of SSH where the inventory names none.
@@ -151,6 +152,7 @@ fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentErro
             .transpose()?
             .unwrap_or_default(),
         lockout: table.optional("lockout").map(|v| lockout(v, &mut spots)).transpose()?,
+        bootstrap: table.optional("bootstrap").map(Value::boolean).transpose()?.unwrap_or(false),
     };
     Ok((device, spots))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use protocol::id::{ProfileName, ResourceName};
 use protocol::password::{PASSWORD_BYTES_MAX, Password, PasswordError};
 
-use super::{DocumentError, Inventory, InventoryError, read};
+use super::{DocumentError, Inventory, InventoryError, Objection, read};
 use crate::document::{self, Entry};
 
 /// What standard input is called in errors.
@@ -78,6 +78,34 @@ impl CurrentPasswords {
             }
         }
         Ok(passwords)
+    }
+
+    /// Takes the passwords of one device; `known` are the template's profiles.
+    ///
+    /// # Errors
+    /// Returns an [`Objection`] to a name that is no profile.
+    pub fn of_device(
+        device: &ResourceName,
+        given: BTreeMap<String, Password>,
+        known: &[&str],
+    ) -> Result<Self, Objection> {
+        let mut own = BTreeMap::new();
+        for (name, password) in given {
+            let found = known.iter().find(|known| known.eq_ignore_ascii_case(&name));
+            let profile =
+                found.and_then(|_known| ProfileName::new(&name).ok()).ok_or_else(|| {
+                    let expected = "a user profile of the secrets template";
+                    Objection::name("current-passwords", expected, &name, known)
+                })?;
+            own.insert(profile, password);
+        }
+        Ok(Self { devices: BTreeMap::from([(device.clone(), own)]), ..Self::default() })
+    }
+
+    /// Takes the password that one profile has on all devices.
+    #[must_use]
+    pub fn of_profile(profile: ProfileName, password: Password) -> Self {
+        Self { profiles: BTreeMap::from([(profile, password)]), ..Self::default() }
     }
 
     /// Returns the password of a profile on a device: the device's own, else the one that the

@@ -82,6 +82,23 @@ fn check_older_names(fabric: &FabricSpec, devices: &[DeviceSpec]) -> Result<(), 
     Ok(())
 }
 
+/// Checks the last device, and what it is to the others, which were checked when they were declared.
+pub(super) fn check_last(
+    devices: &[DeviceSpec],
+    platforms: Option<&[&str]>,
+) -> Result<(), Objection> {
+    if let Some((index, device)) = devices.iter().enumerate().next_back() {
+        check_values(device, platforms)
+            .and_then(|()| check_paths(device))
+            .map_err(|objection| objection.of(index, device))?;
+    }
+    // The others may reach their consoles through it.
+    for (index, device) in devices.iter().enumerate() {
+        check_console(device, devices).map_err(|objection| objection.of(index, device))?;
+    }
+    check_unique(devices)
+}
+
 fn check_fabric(fabric: &FabricSpec) -> Result<(), Objection> {
     if !is_plain(&fabric.location, 64) {
         let got = quoted(&fabric.location);
@@ -242,8 +259,8 @@ fn unique(
     for (index, device) in devices.iter().enumerate() {
         let Some(value) = value(device) else { continue };
         let shown = quoted(&value);
-        if let Some(other) = seen.insert(value, index) {
-            let got = format!("{shown}, as devices[{other}]");
+        if let Some((at, other)) = seen.insert(value, (index, &device.name)) {
+            let got = format!("{shown}, as devices[{at}] (`{other}`)");
             return Err(Objection::new(key, expected, got).of(index, device));
         }
     }

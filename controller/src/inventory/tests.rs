@@ -47,6 +47,7 @@ ssh = {{ address = "::1", port = 40003, host-key = "{KEY}" }}
 serial = {{ path = "serial/ts-01", baud = 115200 }}
 paths = ["serial", "ssh"]
 lockout = {{ failures-max = 3, window = "15m" }}
+bootstrap = true
 "#
     )
 }
@@ -104,6 +105,7 @@ fn an_inventory_is_read_whole() {
     let [first, second, server] = inventory.devices.as_slice() else { panic!("three devices") };
     assert_eq!((first.role, first.platform.as_str()), (DeviceRole::CE, "arista-eos"));
     assert_eq!(first.redundancy_group.as_deref(), Some("ce-a"));
+    assert_eq!((first.bootstrap, server.bootstrap), (false, true));
     assert_eq!(first.ssh.as_ref().unwrap().host_key, KEY);
     assert_eq!(second.ssh.as_ref().unwrap().port, 22);
     assert_eq!(second.console.as_ref().unwrap().terminal_server, server.name);

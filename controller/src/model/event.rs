@@ -35,7 +35,8 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The values of a password set are durable in the vault.
+    /// The values of a password set are durable in the vault: all that it holds, also where it is
+    /// one that others were adopted into before.
     SetStored {
         /// The set.
         set: PasswordSet,
@@ -50,6 +51,13 @@ pub enum Event {
         /// Those profiles' names in the vault that have older ones.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         older_names: BTreeMap<ProfileName, OlderName>,
+    },
+    /// A profile's password was told before there was a device that has it.
+    Foretold {
+        /// The profile.
+        profile: ProfileName,
+        /// The set that holds its password.
+        set: PasswordSet,
     },
     /// Secrets of one device, which are all in the same state, have moved.
     Moved {
@@ -119,6 +127,13 @@ pub enum Event {
         #[serde(default)]
         version: Option<String>,
     },
+    /// A device has been upgraded.
+    DeviceUpgraded {
+        /// The device.
+        device: ResourceName,
+        /// The version that it has now.
+        version: String,
+    },
     /// A controller has taken the fabric over.
     EpochRaised {
         /// The new fence.
@@ -182,8 +197,10 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         Event::SetStored { set, operation, origin, shared, own, older_names } => {
             let (shared, own, older_names) = (shared.clone(), own.clone(), older_names.clone());
             let (operation, origin) = (*operation, *origin);
-            let record = SetRecord { operation, origin, shared, own, older_names };
-            fabric.sets.insert(*set, record);
+            stored(fabric, *set, SetRecord { operation, origin, shared, own, older_names });
+        }
+        Event::Foretold { profile, set } => {
+            fabric.foretold.insert(profile.clone(), *set);
         }
         Event::Moved { device, profiles, credential, evidence, at } => {
             if let Some(device) = fabric.devices.get_mut(device) {
@@ -222,12 +239,31 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             }
         }
         Event::UpgradeSet { upgrade, version } => upgraded(fabric, *upgrade, version.as_ref()),
+        Event::DeviceUpgraded { device, version } => {
+            if let Some(device) = fabric.devices.get_mut(device) {
+                device.version = Some(version.clone());
+            }
+        }
         Event::EpochRaised { epoch } => fabric.epoch = *epoch,
         Event::OperationStarted { operation } => start(fabric, operation),
         Event::DeviceEnded { operation, device, outcome } => {
             device_ended(fabric, *operation, device, outcome);
         }
         Event::OperationEnded { operation, state, at } => end(fabric, *operation, *state, *at),
+    }
+}
+
+/// A device that waits for its first password set takes no part in a rotation; what it misses is
+/// known all the same.
+fn stored(fabric: &mut Fabric, set: PasswordSet, record: SetRecord) {
+    let is_rotated = record.origin == Origin::Rotated;
+    fabric.sets.insert(set, record);
+    if !is_rotated {
+        return;
+    }
+    let waiting = fabric.devices.values_mut().filter(|device| device.spec.bootstrap);
+    for secret in waiting.flat_map(|device| device.secrets.values_mut()) {
+        want(&mut secret.credential, set);
     }
 }
 
@@ -270,6 +306,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
         secrets: BTreeMap::new(),
         last_outcome: None,
         notes: Notes::default(),
+        version: None,
     });
     device.spec = spec.clone();
     for secret in secrets {
@@ -293,10 +330,14 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
 fn adopted(set: PasswordSet, wanted: Option<PasswordSet>, epoch: Epoch) -> Credential {
     let mut credential = Credential::adopted(set, epoch);
     if let Some(wanted) = wanted {
-        credential.desired = wanted;
-        credential.labels.entry(wanted).or_insert(Label::Staged);
+        want(&mut credential, wanted);
     }
     credential
+}
+
+fn want(credential: &mut Credential, set: PasswordSet) {
+    credential.desired = set;
+    credential.labels.entry(set).or_insert(Label::Staged);
 }
 
 fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::id::ResourceName;
+use protocol::id::{PasswordSet, ProfileName, ResourceName};
 use protocol::status::{AdministrativeState, ConfigurationState};
 use serde::Serialize;
 
@@ -30,6 +30,8 @@ pub enum Request {
     Upgrade,
     /// End the upgrade that was begun.
     EndUpgrade,
+    /// Note that a device has been upgraded.
+    UpgradeDevice(ResourceName),
     /// Take a device out of service.
     Disable(ResourceName),
     /// Replace a device.
@@ -56,6 +58,9 @@ pub struct Refusal {
     pub devices: Vec<ResourceName>,
 }
 
+/// The newest set has no password for some profile of a device.
+pub(super) const SET_INCOMPLETE: &str = "PasswordSetIncomplete";
+
 type Row = (&'static str, fn(&Request) -> bool, fn(&Case<'_>) -> Option<Blocked>);
 
 struct Case<'a> {
@@ -79,12 +84,15 @@ const TABLE: &[Row] = &[
     ("FabricMigrated", rotates_older, migrated),
     ("FabricLocked", brings_passwords, locked),
     ("CommitInProgress", excludes_changes, commit_in_progress),
+    ("CommitInProgress", upgrades_device, commit_in_progress),
     ("UpgradeInProgress", excludes_changes, upgrade_running),
     ("UpgradeFailed", rotates, upgrade_failed),
     ("OperationInProgress", any, operation_running),
     ("DeviceDisabled", resyncs_device, device_disabled),
     ("DeviceInRma", resyncs_device, device_in_rma),
+    (SET_INCOMPLETE, resyncs_device, set_lacks_profile),
     ("DeferredControl", takes_device_out, device_deferred),
+    ("BootstrapDevice", replaces, waits_for_first_set),
     ("CommitNotInProgress", ends_commit, no_commit),
     ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
     ("DeviceInService", deletes_device, in_service),
@@ -130,6 +138,7 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
         Request::EndCommit => format!("ending the commit of fabric `{name}`"),
         Request::Upgrade => format!("upgrade of fabric `{name}`"),
         Request::EndUpgrade => format!("ending the upgrade of fabric `{name}`"),
+        Request::UpgradeDevice(device) => format!("upgrade of device `{device}`"),
         Request::Disable(device) => format!("disabling of device `{device}`"),
         Request::Rma(device) => format!("RMA of device `{device}`"),
         Request::Enable(device) => format!("enabling of device `{device}`"),
@@ -183,6 +192,15 @@ fn takes_device_out(request: &Request) -> bool {
     matches!(request, Request::Disable(_) | Request::Rma(_))
 }
 
+fn replaces(request: &Request) -> bool {
+    matches!(request, Request::Rma(_))
+}
+
+/// A device is upgraded as a part of the fabric's upgrade, so that this does not block it.
+fn upgrades_device(request: &Request) -> bool {
+    matches!(request, Request::UpgradeDevice(_))
+}
+
 fn upgrades(request: &Request) -> bool {
     matches!(request, Request::Upgrade)
 }
@@ -195,6 +213,7 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
     let devices = &case.fabric.devices;
     let unknown = match case.request {
         Request::ResyncDevice(device)
+        | Request::UpgradeDevice(device)
         | Request::Disable(device)
         | Request::Rma(device)
         | Request::Enable(device)
@@ -241,7 +260,11 @@ fn not_provisioned(case: &Case<'_>) -> Option<Blocked> {
 }
 
 fn empty(case: &Case<'_>) -> Option<Blocked> {
-    if !case.fabric.devices.is_empty() {
+    let members = match case.request {
+        Request::ResyncDevice(_) => case.fabric.devices.len(),
+        _ => case.fabric.members().count(),
+    };
+    if members > 0 {
         return None;
     }
     blocked("it has no devices".to_owned(), "apply an inventory with the fabric's devices first")
@@ -330,10 +353,32 @@ fn device_in_rma(case: &Case<'_>) -> Option<Blocked> {
     Some(Blocked { because, hint, devices: vec![name] })
 }
 
+/// Returns the newest set, and a profile of the device that it has no password for: it holds what
+/// those devices needed that were there when it was made, and a resync makes nothing.
+pub(super) fn profile_not_in_set<'f>(
+    fabric: &'f Fabric,
+    name: &ResourceName,
+) -> Option<(PasswordSet, &'f ProfileName)> {
+    let set = fabric.wanted_set()?;
+    let mut profiles = fabric.devices.get(name)?.secrets.keys();
+    let missing = profiles.find(|profile| fabric.version(name, profile, set).is_none())?;
+    Some((set, missing))
+}
+
+fn set_lacks_profile(case: &Case<'_>) -> Option<Blocked> {
+    let Request::ResyncDevice(name) = case.request else { return None };
+    let (set, missing) = profile_not_in_set(case.fabric, name)?;
+    let because = format!("password set {set} was made without a password for `{missing}` on it");
+    let hint = "rotate the fabric's passwords: the next set has one".to_owned();
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
 fn in_service(case: &Case<'_>) -> Option<Blocked> {
     let Request::DeleteDevice(name) = case.request else { return None };
-    let state = case.fabric.devices.get(name)?.administrative_state;
-    if matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA) {
+    let device = case.fabric.devices.get(name)?;
+    let state = device.administrative_state;
+    let is_out = matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA);
+    if is_out || device.spec.bootstrap {
         return None;
     }
     let because = format!("its administrative state is {state:?}");
@@ -360,6 +405,17 @@ fn device_deferred(case: &Case<'_>) -> Option<Blocked> {
     }
     let because = "its configuration state is DeferredControl after a failed rotation".to_owned();
     let hint = format!("resync the device first (`keyturn device resync-password {name}`)");
+    Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
+/// What is not in service yet has nothing that a replacement would have to take over.
+fn waits_for_first_set(case: &Case<'_>) -> Option<Blocked> {
+    let Request::Rma(name) = case.request else { return None };
+    if !case.fabric.devices.get(name)?.spec.bootstrap {
+        return None;
+    }
+    let because = "it waits for its first password set".to_owned();
+    let hint = "delete it, and declare the device that came in its place".to_owned();
     Some(Blocked { because, hint, devices: vec![name.clone()] })
 }
 
@@ -395,7 +451,7 @@ fn behind(fabric: &Fabric) -> Vec<ResourceName> {
     let is_behind = |device: &crate::model::Device| {
         device.credentials().any(|credential| credential.in_use().any(|set| set != newest))
     };
-    let devices = fabric.devices.iter().filter(|(_name, device)| is_behind(device));
+    let devices = fabric.members().filter(|(_name, device)| is_behind(device));
     devices.map(|(name, _device)| name.clone()).collect()
 }
 

@@ -50,6 +50,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         console: None,
         paths: Vec::new(),
         lockout: None,
+        bootstrap: false,
     };
     let profile = ProfileName::new("admin").unwrap();
     let fabric = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/\
@@ -72,6 +73,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         secrets: [(profile, secret)].into(),
         last_outcome: None,
         notes: Notes::default(),
+        version: None,
     }
 }
 
@@ -100,10 +102,11 @@ fn fabric() -> Fabric {
     ] {
         fabric.devices.insert(name(text), device(text, group, 4));
     }
+    let version = protocol::id::SecretVersion("0".repeat(32).into());
     let record = |origin| SetRecord {
         operation: OperationId(uuid::Uuid::nil()),
         origin,
-        shared: [].into(),
+        shared: [(ProfileName::new("admin").unwrap(), version.clone())].into(),
         own: [].into(),
         older_names: [].into(),
     };
@@ -183,6 +186,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
     let one = || name("ce-01");
     let (resync_one, disable, rma) =
         (Request::ResyncDevice(one()), Request::Disable(one()), Request::Rma(one()));
+    let upgrade_one = Request::UpgradeDevice(one());
     let lock: Change = |fabric| fabric.administrative_lock = true;
     let commit: Change = |fabric| fabric.commit_in_progress = true;
     let upgrade: Change = |fabric| fabric.upgrade = Upgrade::Running;
@@ -212,7 +216,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         ("FabricNotProvisioned", unprovisioned, vec![Request::Rotate, Request::Resync]),
         ("FabricLocked", lock, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("CommitInProgress", commit, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
-        ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade]),
+        ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade, upgrade_one.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Commit, Request::Upgrade]),
         ("UpgradeFailed", failed_upgrade, vec![Request::Rotate]),
@@ -224,6 +228,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
                 Request::Resync,
                 Request::Commit,
                 Request::Upgrade,
+                upgrade_one,
                 disable.clone(),
                 rma.clone(),
             ],
@@ -249,6 +254,48 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
 }
 
 #[test]
+fn a_device_that_waits_for_its_first_set_is_brought_it_by_itself_and_counts_for_nothing_else() {
+    let mut fabric = fabric();
+    let mut waiting = device("ce-03", Some("b"), 1);
+    waiting.spec.bootstrap = true;
+    waiting.administrative_state = AdministrativeState::Disabled;
+    fabric.devices.insert(name("ce-03"), waiting);
+    assert_eq!(fabric.active_sets(), [PasswordSet(4)].into());
+    assert_eq!(fabric.administrative_state(), AdministrativeState::Enabled);
+    for request in [Request::Rotate, Request::Resync] {
+        let plan = plan(&fabric, &POLICY, &request).unwrap();
+        assert_eq!(plan.skipped, []);
+        assert!(plan.waves().iter().flatten().all(|device| *device != name("ce-03")));
+    }
+    let one = Request::ResyncDevice(name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &one).unwrap_err().code, "DeviceDisabled");
+    let waiting = fabric.devices.get_mut(&name("ce-03")).unwrap();
+    waiting.administrative_state = AdministrativeState::Enabled;
+    assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+    let rma = Request::Rma(name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &rma).unwrap_err().code, "BootstrapDevice");
+    // What waits alone is no fabric to be rotated; one by one they can still be brought the set.
+    fabric.devices.retain(|device, _| *device == name("ce-03"));
+    assert_eq!(plan(&fabric, &POLICY, &Request::Rotate).unwrap_err().code, "FabricEmpty");
+    assert_eq!(waves(&plan(&fabric, &POLICY, &one).unwrap()), ["ce-03"]);
+}
+
+#[test]
+fn a_set_that_was_made_without_a_devices_profile_cannot_be_brought_to_it() {
+    let mut fabric = fabric();
+    fabric.sets.get_mut(&PasswordSet(4)).unwrap().shared.clear();
+    let refusal = plan(&fabric, &POLICY, &Request::ResyncDevice(name("ce-01"))).unwrap_err();
+    assert_eq!((refusal.code, refusal.devices), ("PasswordSetIncomplete", vec![name("ce-01")]));
+    fabric.devices.insert(name("ce-01"), device("ce-01", Some("a"), 1));
+    let resync = plan(&fabric, &POLICY, &Request::Resync).unwrap();
+    assert_eq!(
+        (waves(&resync).len(), resync.skipped[0].code.as_str()),
+        (0, "PasswordSetIncomplete")
+    );
+    assert!(plan(&fabric, &POLICY, &Request::Rotate).is_ok());
+}
+
+#[test]
 fn only_what_is_out_of_service_can_be_deleted() {
     let mut fabric = fabric();
     let one = name("ce-01");
@@ -259,6 +306,9 @@ fn only_what_is_out_of_service_can_be_deleted() {
         fabric.devices.get_mut(&one).unwrap().administrative_state = state;
         assert_eq!(code(&fabric, Request::DeleteDevice(one.clone())), None);
     }
+    let waiting = fabric.devices.get_mut(&name("ce-02")).unwrap();
+    waiting.spec.bootstrap = true;
+    assert_eq!(code(&fabric, Request::DeleteDevice(name("ce-02"))), None);
     fabric.operations.push(running());
     assert_eq!(code(&fabric, Request::DeleteDevice(one)), Some("OperationInProgress"));
     fabric.devices.clear();
@@ -293,6 +343,18 @@ fn only_what_was_begun_can_be_ended() {
         fabric.upgrade = upgrade;
         assert!(plan(&fabric, &POLICY, &Request::EndUpgrade).is_ok());
     }
+}
+
+#[test]
+fn a_device_is_upgraded_as_a_part_of_the_fabrics_upgrade() {
+    let mut fabric = fabric();
+    let one = Request::UpgradeDevice(name("ce-01"));
+    for upgrade in [Upgrade::None, Upgrade::Running, Upgrade::Failed] {
+        fabric.upgrade = upgrade;
+        assert!(plan(&fabric, &POLICY, &one).is_ok());
+    }
+    let other = Request::UpgradeDevice(name("ce-99"));
+    assert_eq!(plan(&fabric, &POLICY, &other).unwrap_err().code, "DeviceNotFound");
 }
 
 #[test]

@@ -4,24 +4,24 @@
 //! names them; then each device is asked, without changing it. Applying the same twice changes
 //! nothing: a secret that is proven keeps what it has, whatever a stale passwords file says.
 
+mod draft;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::credential::{self, Phase};
+use protocol::credential;
 use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::password::Password;
-use protocol::status::{AdministrativeState, SynchronizationStatus};
 
-use super::older::{adopts_older, older_name};
+use self::draft::{Draft, Told};
+use super::older::adopts_older;
 use super::{Keeper, Service, ServiceError};
-use crate::execute::Values;
-use crate::inventory::{CurrentPasswords, DeviceSpec, Inventory};
+use crate::inventory::{CurrentPasswords, Inventory};
 use crate::journal::Entry;
 use crate::model::event::SecretSpec;
-use crate::model::{Device, Event, Fabric, Origin, Secret, Timestamp};
-use crate::naming::{self, OlderName, SecretName};
+use crate::model::{Event, Fabric, Origin, SetRecord, Timestamp};
+use crate::naming::SecretName;
 use crate::plan::{self, Request};
-use crate::template::{Scope, UserProfile};
 use crate::vault::Tag;
 
 /// What an application of an inventory did.
@@ -39,47 +39,6 @@ pub struct Applied {
     pub operation: Option<OperationId>,
 }
 
-/// A password that an operator has told and that the vault does not have for this secret.
-struct Told<'p> {
-    device: ResourceName,
-    profile: ProfileName,
-    name: SecretName,
-    /// Whether the name is for this device alone.
-    is_own: bool,
-    value: &'p Password,
-}
-
-/// What an application will do, decided before anything is written.
-#[derive(Default)]
-struct Draft<'p> {
-    told: Vec<Told<'p>>,
-    /// Passwords that the vault has already, under older names.
-    found: Vec<(ResourceName, ProfileName, SecretVersion)>,
-    created: Vec<ResourceName>,
-    changed: Vec<ResourceName>,
-    unproven: BTreeSet<ResourceName>,
-    /// Devices in whose place, by this application, other ones stand.
-    replaced: BTreeSet<ResourceName>,
-    declared: Vec<(DeviceSpec, Vec<(ProfileName, SecretSpecDraft)>)>,
-}
-
-/// What one device's draft is made from.
-#[derive(Clone, Copy)]
-struct Case<'c, 'p> {
-    before: &'c Fabric,
-    inventory: &'c Inventory,
-    passwords: &'p CurrentPasswords,
-    spec: &'c DeviceSpec,
-    values: &'c Values,
-}
-
-struct SecretSpecDraft {
-    user: String,
-    secret_type: String,
-    privileged: bool,
-    name: SecretName,
-}
-
 impl Service {
     /// Declares or updates a fabric and its devices, and verifies those that are not proven.
     ///
@@ -92,9 +51,23 @@ impl Service {
         passwords: CurrentPasswords,
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
-        let platforms: Vec<&str> =
-            self.parts.platforms.iter().map(|limits| limits.platform.as_str()).collect();
-        inventory.check(Some(&platforms)).map_err(|source| ServiceError::Inventory { source })?;
+        inventory
+            .check(Some(&self.platforms()))
+            .map_err(|source| ServiceError::Inventory { source })?;
+        self.adopt(&inventory, &passwords).await
+    }
+
+    /// Returns the names of the agent's platforms.
+    pub(super) fn platforms(&self) -> Vec<&str> {
+        self.parts.platforms.iter().map(|limits| limits.platform.as_str()).collect()
+    }
+
+    /// Takes an inventory that was checked; the caller holds `declaring`.
+    pub(super) async fn adopt(
+        &self,
+        inventory: &Inventory,
+        passwords: &CurrentPasswords,
+    ) -> Result<Applied, ServiceError> {
         let id = inventory.fabric.id.clone();
         let at = (self.parts.clock)();
         let known = self.keeper(&id).ok();
@@ -102,7 +75,7 @@ impl Service {
             Some(keeper) => keeper.journal.read(Clone::clone),
             None => Fabric::new(id.clone(), inventory.fabric.clone(), at),
         };
-        let draft = self.draft(&before, &inventory, &passwords).await?;
+        let draft = self.draft(&before, inventory, passwords).await?;
         let nothing = draft.declared.is_empty()
             && draft.told.is_empty()
             && draft.found.is_empty()
@@ -121,103 +94,13 @@ impl Service {
                 Some(keeper) => keeper,
                 None => self.declare(&before).await?,
             };
-            self.write(&keeper, &inventory, &draft, at).await?;
+            self.write(&keeper, inventory, &draft, at).await?;
         }
         if draft.unproven.is_empty() {
             return Ok(applied(None));
         }
         let operation = self.submit(&id, Request::Verify(draft.unproven.clone()), None).await?;
         Ok(applied(Some(operation)))
-    }
-
-    async fn draft<'p>(
-        &self,
-        before: &Fabric,
-        inventory: &Inventory,
-        passwords: &'p CurrentPasswords,
-    ) -> Result<Draft<'p>, ServiceError> {
-        self.check_older_names(inventory)?;
-        let mut draft = Draft::default();
-        let values = Values::new(Arc::clone(&self.parts.vault));
-        for spec in &inventory.devices {
-            let device = before.devices.get(&spec.name);
-            if let Some(device) = device {
-                fixed(device, spec)?;
-                if is_replaced(device, spec) {
-                    draft.replaced.insert(spec.name.clone());
-                }
-            }
-            let case = Case { before, inventory, passwords, spec, values: &values };
-            let mut secrets = Vec::new();
-            for profile in
-                self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
-            {
-                secrets.extend(self.draft_secret(&case, profile, &mut draft).await?);
-            }
-            note(&mut draft, spec, device, secrets);
-        }
-        let names = draft
-            .told
-            .iter()
-            .map(|told| ((&told.profile, told.is_own.then_some(&told.device)), told.name.clone()));
-        naming::check_names(names).map_err(|source| ServiceError::Names { source })?;
-        Ok(draft)
-    }
-
-    /// Drafts one profile of one device: its password, if that is new, and itself, if that is.
-    async fn draft_secret<'p>(
-        &self,
-        case: &Case<'_, 'p>,
-        profile: &UserProfile,
-        draft: &mut Draft<'p>,
-    ) -> Result<Option<(ProfileName, SecretSpecDraft)>, ServiceError> {
-        let Case { before, inventory, passwords, spec, values } = *case;
-        let own = (profile.scope == Scope::Device).then_some(&spec.name);
-        let name = naming::name(&before.id, &profile.name, own);
-        let older = older_name(before, inventory, &profile.name);
-        let place = older.and_then(|older| older.of(&spec.name));
-        let told = passwords.get(&spec.name, &profile.name);
-        let device = before.devices.get(&spec.name);
-        let secret = device.and_then(|device| device.secrets.get(&profile.name));
-        let found = match (secret, &place) {
-            (None, Some(place)) => self.newest(place, told, values).await?,
-            _ => None,
-        };
-        // Of another device in the place of a known one nothing is known.
-        let replaced = draft.replaced.contains(&spec.name);
-        let is_new = match (secret.filter(|_| !replaced), told) {
-            (None, _) if found.is_some() => false,
-            (None, None) => {
-                return Err(ServiceError::PasswordMissing {
-                    device: spec.name.clone(),
-                    profile: profile.name.clone(),
-                });
-            }
-            (None, Some(_)) => true,
-            (Some(secret), Some(value)) if !is_proven(secret) => {
-                !is_known(before, spec, &profile.name, secret, value, values).await?
-            }
-            (Some(_), _) => false,
-        };
-        if let Some(version) = found {
-            draft.found.push((spec.name.clone(), profile.name.clone(), version));
-        }
-        if let (true, Some(value)) = (is_new, told) {
-            draft.told.push(Told {
-                device: spec.name.clone(),
-                profile: profile.name.clone(),
-                is_own: own.is_some() || older.is_some_and(OlderName::is_own),
-                name: place.unwrap_or_else(|| name.clone()),
-                value,
-            });
-        }
-        let made = || SecretSpecDraft {
-            user: profile.user.clone(),
-            secret_type: profile.secret_type.to_string(),
-            privileged: profile.privileged(),
-            name,
-        };
-        Ok(secret.is_none().then(|| (profile.name.clone(), made())))
     }
 
     /// While an operation runs, nothing may change under it.
@@ -260,17 +143,21 @@ impl Service {
         at: Timestamp,
     ) -> Result<(), ServiceError> {
         let operation = OperationId(uuid::Uuid::new_v4());
-        let (shared, own) = self.store_told(operation, draft).await?;
-        let set = keeper.journal.read(|fabric| {
-            PasswordSet(fabric.newest_set().map_or(1, |set| set.0.saturating_add(1)))
-        });
-        let mut events = vec![Event::FabricDeclared { spec: inventory.fabric.clone(), at }];
-        if !draft.told.is_empty() || !draft.found.is_empty() {
-            let origin = Origin::Adopted;
-            let older_names = match keeper.journal.read(|fabric| adopts_older(fabric, inventory)) {
+        // Nobody else adopts meanwhile: the caller holds `declaring`.
+        let (set, record, older_names) = keeper.journal.read(|fabric| {
+            let older_names = match adopts_older(fabric, inventory) {
                 true => inventory.fabric.older_names.clone(),
                 false => BTreeMap::new(),
             };
+            let told = draft.told.iter().map(|told| (&told.device, &told.profile));
+            let found = draft.found.iter().map(|(device, profile, _version)| (device, profile));
+            let set = fabric.adopting_set(told.chain(found), &older_names);
+            (set, fabric.sets.get(&set).cloned(), older_names)
+        });
+        let (shared, own) = self.store_told(operation, draft, record).await?;
+        let mut events = vec![Event::FabricDeclared { spec: inventory.fabric.clone(), at }];
+        if !draft.told.is_empty() || !draft.found.is_empty() {
+            let origin = Origin::Adopted;
             events.push(Event::SetStored { set, operation, origin, shared, own, older_names });
         }
         for (spec, secrets) in &draft.declared {
@@ -280,7 +167,7 @@ impl Service {
                 secret_type: secret.secret_type.clone(),
                 privileged: secret.privileged,
                 name: secret.name.clone(),
-                adopted: set,
+                adopted: secret.adopted.unwrap_or(set),
             });
             let (spec, secrets) = (spec.clone(), secrets.collect());
             events.push(Event::DeviceDeclared { spec, secrets, at });
@@ -288,7 +175,11 @@ impl Service {
         let retold: Vec<(ResourceName, ProfileName)> =
             draft.told.iter().map(|told| (told.device.clone(), told.profile.clone())).collect();
         let replaced = draft.replaced.clone();
+        let policy = self.parts.policy;
         let decide = move |fabric: &Fabric| {
+            // An operation may have begun while the vault was written.
+            plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
+                .map_err(|refusal| ServiceError::Refused { refusal })?;
             let mut entries: Vec<Entry> = events.into_iter().map(Entry::Durable).collect();
             entries.extend(adopt_again(fabric, &retold, &replaced, set, at));
             Ok::<_, ServiceError>((entries, ()))
@@ -296,11 +187,13 @@ impl Service {
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }
 
-    /// Stores the told passwords: one version for a value that devices share, one each otherwise.
+    /// Stores the told passwords, beside those that the set holds already: one version for a value
+    /// that devices share, one each otherwise.
     async fn store_told(
         &self,
         operation: OperationId,
         draft: &Draft<'_>,
+        record: Option<SetRecord>,
     ) -> Result<(SharedVersions, OwnVersions), ServiceError> {
         let mut groups: Vec<(&Told<'_>, Vec<&ResourceName>)> = Vec::new();
         for told in &draft.told {
@@ -326,8 +219,8 @@ impl Service {
             .put_all(&items)
             .await
             .map_err(|source| ServiceError::Vault { source })?;
-        let mut shared = SharedVersions::new();
-        let mut own = OwnVersions::new();
+        let (mut shared, mut own) =
+            record.map(|record| (record.shared, record.own)).unwrap_or_default();
         for ((told, devices), version) in groups.iter().zip(versions) {
             if devices.len() > 1 && !shared.contains_key(&told.profile) {
                 shared.insert(told.profile.clone(), version);
@@ -373,84 +266,4 @@ fn adopt_again(
         Some(crate::execute::durable(device, name, &events, None, at))
     });
     moved.flatten().map(Entry::Durable).collect()
-}
-
-fn is_proven(secret: &Secret) -> bool {
-    matches!(secret.credential.phase, Phase::Settled | Phase::Held)
-}
-
-/// Tells whether a told password is one of the versions that the secret has already.
-async fn is_known(
-    fabric: &Fabric,
-    spec: &DeviceSpec,
-    profile: &ProfileName,
-    secret: &Secret,
-    value: &Password,
-    values: &Values,
-) -> Result<bool, ServiceError> {
-    let versions: Vec<(SecretName, SecretVersion)> = secret
-        .credential
-        .candidates()
-        .into_iter()
-        .filter_map(|set| fabric.located(&spec.name, profile, set))
-        .collect();
-    let opened = values.open(&versions).await.map_err(|source| ServiceError::Vault { source })?;
-    Ok(opened.iter().any(|known| known.matches(value)))
-}
-
-fn note(
-    draft: &mut Draft<'_>,
-    spec: &DeviceSpec,
-    device: Option<&Device>,
-    secrets: Vec<(ProfileName, SecretSpecDraft)>,
-) {
-    let changed = device.is_none_or(|device| device.spec != *spec) || !secrets.is_empty();
-    let unproven = device.is_none_or(|device| {
-        !secrets.is_empty()
-            || device.credentials().any(|credential| {
-                matches!(credential.phase, Phase::BackOff | Phase::Drift)
-                    && credential.status() == SynchronizationStatus::OutOfSync
-            })
-    });
-    if device.is_none() {
-        draft.created.push(spec.name.clone());
-    } else if changed {
-        draft.changed.push(spec.name.clone());
-    }
-    if unproven {
-        draft.unproven.insert(spec.name.clone());
-    }
-    if changed {
-        draft.declared.push((spec.clone(), secrets));
-    }
-}
-
-/// Tells whether an operator says that another device stands in the place of one that is being
-/// replaced: it shows another host key, or, where it has none, another serial number.
-fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
-    let key = |spec: &DeviceSpec| spec.ssh.as_ref().map(|ssh| ssh.host_key.clone());
-    let other = match (key(&device.spec), key(spec)) {
-        (None, None) => device.spec.serial_number != spec.serial_number,
-        (was, is) => was != is,
-    };
-    device.administrative_state == AdministrativeState::RMA && other
-}
-
-/// A name stands for one device: another platform or role would be another device.
-fn fixed(device: &Device, spec: &DeviceSpec) -> Result<(), ServiceError> {
-    let fixed = [
-        ("the platform", device.spec.platform.as_str(), spec.platform.as_str()),
-        ("the role", device.spec.role.as_str(), spec.role.as_str()),
-    ];
-    for (what, was, given) in fixed {
-        if was != given {
-            return Err(ServiceError::Fixed {
-                device: spec.name.clone(),
-                what,
-                was: was.to_owned(),
-                given: given.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }

@@ -42,6 +42,14 @@ pub enum ServiceError {
         /// The profile.
         profile: ProfileName,
     },
+    /// A password was told for an account that no terminal server has.
+    #[error("take a password for `{user}`: no terminal server shares the password of that account")]
+    UnknownUser {
+        /// The account.
+        user: String,
+        /// The accounts whose passwords terminal servers share.
+        known: Vec<String>,
+    },
     /// Two secrets would have one name in the vault.
     #[error("name the secrets of the fabric")]
     Names {
@@ -96,6 +104,12 @@ impl ServiceError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotFound { what: "bootstrap device", .. } => {
+                Some("`keyturn device list --bootstrap` shows what there is".to_owned())
+            }
+            Self::NotFound { what: "network device", .. } => {
+                Some("it waits for its first password set: ask for a bootstrap device".to_owned())
+            }
             Self::NotFound { what, .. } => Some(format!(
                 "`keyturn {} list` shows what there is",
                 what.replace("secret", "device")
@@ -106,6 +120,10 @@ impl ServiceError {
                 "add it to the passwords file, under [profiles] or [devices.{device}]: \
                  {profile} = \"…\""
             )),
+            Self::UnknownUser { known, .. } if known.is_empty() => {
+                Some("tell it with the terminal server itself".to_owned())
+            }
+            Self::UnknownUser { known, .. } => Some(format!("use one of {}", known.join(", "))),
             Self::Names { source } => Some(source.hint().to_owned()),
             Self::Fixed { .. } => {
                 Some("give the new device a name of its own, or replace it (RMA)".to_owned())
@@ -125,6 +143,7 @@ impl ServiceError {
             | Self::Refused { .. }
             | Self::Inventory { .. }
             | Self::PasswordMissing { .. }
+            | Self::UnknownUser { .. }
             | Self::Names { .. }
             | Self::Fixed { .. } => Fault::Operator,
             Self::Vault { source } => source.fault(),

@@ -9,7 +9,7 @@ use protocol::status::AdministrativeState;
 
 use super::{Service, ServiceError, every_secret};
 use crate::journal::Entry;
-use crate::model::{Event, Fabric, Lock, Notes, Timestamp, Upgrade};
+use crate::model::{Event, Fabric, Lock, Notes, Parameter, Timestamp, Upgrade};
 use crate::plan::{self, Policy, Request};
 
 /// What an operator does to a device's administrative state.
@@ -32,6 +32,8 @@ pub struct NoteChange {
     pub annotation: Option<Option<String>>,
     /// A device's serial number.
     pub serial_number: Option<String>,
+    /// All that a fabric was declared with and that is only shown again.
+    pub parameters: Option<BTreeMap<String, Parameter>>,
 }
 
 /// What has become of a commit of a fabric's configuration.
@@ -141,6 +143,22 @@ impl Service {
         self.record(fabric, Some(request), vec![event]).await
     }
 
+    /// Notes that others have upgraded a device.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Refused`] while an operation of the fabric runs or a commit is in
+    /// progress, and [`ServiceError::NotFound`].
+    pub async fn set_device_version(
+        &self,
+        device: &DeviceId,
+        version: String,
+    ) -> Result<(), ServiceError> {
+        let (fabric, device) = (self.find_device(device)?, device.name().clone());
+        let request = Request::UpgradeDevice(device.clone());
+        let event = Event::DeviceUpgraded { device, version };
+        self.record(&fabric, Some(request), vec![event]).await
+    }
+
     /// Changes what is noted on a fabric or on one of its devices.
     ///
     /// # Errors
@@ -167,6 +185,7 @@ impl Service {
             let notes = Notes {
                 tags: change.tags.unwrap_or_else(|| known.tags.clone()),
                 annotation: change.annotation.unwrap_or_else(|| known.annotation.clone()),
+                parameters: change.parameters.unwrap_or_else(|| known.parameters.clone()),
             };
             let serial_number = change.serial_number.filter(|new| serial != Some(new));
             if notes == *known && serial_number.is_none() {

@@ -92,6 +92,32 @@ async fn a_refusal_is_a_conflict_that_clients_do_not_repeat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_others_have_upgraded_shows_its_version() {
+    let world = adopted(&["ce-01", "ts-01"]).await;
+    let router = router(&world);
+    let device = format!("{GROUP}/networkDevices/ce-01");
+    let upgrade = format!("{device}/upgrade");
+    for body in ["", "{}", r#"{"version":""}"#, r#"{"version":"a b"}"#, r#"{"version":2}"#] {
+        let refused = post(&router, &upgrade, body).await;
+        assert_eq!(refused.code(), "InvalidRequestContent", "{body}: {refused:?}");
+    }
+    let accepted = on_fabric(&router, "rotatePasswords", "").await;
+    let refused = post(&router, &upgrade, r#"{"version":"2.0.0"}"#).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "OperationInProgress"));
+    ended(&router, accepted.operation()).await;
+    assert_eq!(get(&router, &device).await.body["properties"].get("version"), None);
+    // A device's upgrade is a part of the fabric's.
+    let start = r#"{"action":"Start","version":"2.0.0"}"#;
+    assert_eq!(on_fabric(&router, "upgrade", start).await.status, StatusCode::OK);
+    let done = post(&router, &upgrade, r#"{"version":"2.0.0"}"#).await;
+    assert_eq!((done.status, &done.body["resourceId"]), (StatusCode::OK, &device.clone().into()));
+    assert_eq!(get(&router, &device).await.body["properties"]["version"], "2.0.0");
+    // Nobody carries a reboot out, so that none is taken.
+    let reboot = post(&router, &format!("{device}/reboot"), "{}").await;
+    assert_eq!((reboot.status, reboot.code()), (StatusCode::NOT_FOUND, "InvalidResourceType"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repeated_request_finds_the_operation_that_it_started() {
     let world = adopted(&["ce-01", "ts-01"]).await;
     let router = router(&world);

@@ -107,6 +107,11 @@ pub(crate) async fn post(router: &Router, path: &str, body: &str) -> Answer {
     send(router, request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
+pub(crate) async fn put(router: &Router, path: &str, body: &Value) -> Answer {
+    let request = request(Method::PUT, &versioned(path));
+    send(router, request.body(Body::from(body.to_string())).unwrap()).await
+}
+
 pub(crate) async fn on_fabric(router: &Router, action: &str, body: &str) -> Answer {
     post(router, &format!("{FABRIC}/{action}"), body).await
 }

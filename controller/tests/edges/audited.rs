@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::ask::{
     Answer, TOKEN, get, on_fabric, post, request, request_by, router, send, versioned,
 };
-use crate::rights::routes;
+use crate::rights::{populated, routes};
 use crate::world::{FABRIC, World, world};
 
 /// Returns all records, after checking the chain.
@@ -33,8 +33,7 @@ async fn reveal(router: &axum::Router, world: &World) -> Answer {
 
 #[tokio::test(start_paused = true)]
 async fn every_request_that_changes_or_reveals_is_recorded_before_and_after() {
-    let world = world(&["ce-01", "ts-01"]).await;
-    world.adopt().await;
+    let world = populated().await;
     let router = router(&world);
     let operation = get(&router, "/keyturn/v1/operations").await.body["value"][0]["name"].clone();
     let mut seen = 0;
@@ -42,7 +41,12 @@ async fn every_request_that_changes_or_reveals_is_recorded_before_and_after() {
         let before = records(&world).len();
         let asked = request_by(TOKEN, route.method.clone(), &versioned(&route.path))
             .header("x-ms-client-request-id", "from-the-test");
-        let body = if route.body.is_null() { String::new() } else { route.body.to_string() };
+        let body = match &route.body {
+            // What a PUT is about is known when its body is.
+            _ if route.method == Method::PUT => "{}".to_owned(),
+            serde_json::Value::Null => String::new(),
+            body => body.to_string(),
+        };
         let answer = send(&router, asked.body(Body::from(body)).unwrap()).await;
         let id = answer.header("x-ms-request-id").unwrap();
         let all = records(&world);
@@ -50,7 +54,7 @@ async fn every_request_that_changes_or_reveals_is_recorded_before_and_after() {
             all[before..].iter().filter(|record| record.request.as_deref() == Some(id)).collect();
         let path = format!("{} {}", route.method, route.path);
         // These are refused for their form, before there is anything to be recorded.
-        let formless = [":apply", "/tokens"].iter().any(|end| route.path.ends_with(end));
+        let formless = [":apply", "/tokens", "-019"].iter().any(|end| route.path.ends_with(end));
         if route.right == Right::Read || formless || route.path.ends_with("/audit") {
             assert!(new.is_empty(), "{path}: {new:?}");
             continue;

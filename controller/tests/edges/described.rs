@@ -11,14 +11,13 @@ use serde_json::Value;
 
 use crate::ask::{Answer, get, request, router, send, versioned};
 use crate::rights;
-use crate::world::{World, world};
+use crate::world::World;
 
 /// A method and a path, what varies in braces.
 type Route = (String, String);
 
 async fn site() -> (World, Router) {
-    let world = world(&["ce-01", "ts-01"]).await;
-    world.adopt().await;
+    let world = rights::populated().await;
     let router = router(&world);
     (world, router)
 }
@@ -54,6 +53,7 @@ fn fill(template: &str, operation: &str) -> String {
         ("{resourceGroupName}", "lab"),
         ("{networkFabricName}", "lab"),
         ("{networkDeviceName}", "ce-01"),
+        ("{networkBootstrapDeviceName}", "new-01"),
         ("{location}", "LOCAL"),
         ("{operationId}", operation),
         ("{tokenId}", "none"),
@@ -105,6 +105,8 @@ async fn the_table_of_rights_has_every_route_and_the_description_the_same_rights
         .collect();
     let table: BTreeMap<Route, Value> = rights::routes(&operation)
         .into_iter()
+        // To declare what is not there wants another right than to note on what is.
+        .filter(|route| !route.path.ends_with("-019"))
         .map(|route| {
             let roles = Role::ALL.into_iter().filter(|role| role.grants(route.right));
             let roles = roles.map(Role::as_str).collect();

@@ -14,6 +14,8 @@ mod world;
 mod arm;
 mod ask;
 mod audited;
+mod bootstrap;
+mod declare;
 mod described;
 mod issuer;
 mod native;

@@ -33,66 +33,111 @@ pub(crate) struct Route {
     pub(crate) over: Over,
 }
 
+/// A row of the table.
+type Row = (Method, String, Value, Right, Over);
+
+fn look(path: impl Into<String>, over: Over) -> Row {
+    (Method::GET, path.into(), Value::Null, Right::Read, over)
+}
+
+fn act(path: impl Into<String>, body: Value, right: Right, over: Over) -> Row {
+    (Method::POST, path.into(), body, right, over)
+}
+
 /// Every route that there is; `described` compares it with what is served and described.
 pub(crate) fn routes(operation: &str) -> Vec<Route> {
-    use Over::{Everything, Fabric, Visible};
-    use Right::{Administer, Operate, Read, Reveal};
+    let route = |(method, path, body, right, over)| Route { method, path, body, right, over };
+    let rows = [directory_rows(operation), fabric_rows(), device_rows(), native_rows(operation)];
+    rows.into_iter().flatten().map(route).collect()
+}
+
+/// What stands above all resources, and lists.
+fn directory_rows(operation: &str) -> Vec<Row> {
+    use Over::{Fabric, Visible};
     const S: &str = "/subscriptions/00000000-0000-0000-0000-000000000001";
     let provider = "providers/Microsoft.ManagedNetworkFabric";
-    let device = format!("{GROUP}/networkDevices/ce-01");
-    let apply = json!({"inventory": "", "passwords": ""});
-    let get = |path: String, over| (Method::GET, path, Value::Null, Read, over);
-    let post = |path: String, body, right, over| (Method::POST, path, body, right, over);
-    let routes = [
-        get("/subscriptions".to_owned(), Visible),
-        get(S.to_owned(), Visible),
-        get("/tenants".to_owned(), Visible),
-        get(format!("/{provider}/operations"), Visible),
-        get(format!("{GROUP}/networkFabrics"), Visible),
-        get(format!("{S}/{provider}/networkFabrics"), Visible),
-        get(format!("{GROUP}/networkDevices"), Visible),
-        get(format!("{S}/{provider}/networkDevices"), Visible),
-        get(FABRIC.to_owned(), Fabric),
-        get(device.clone(), Fabric),
-        get(format!("{S}/{provider}/locations/LOCAL/operationStatuses/{operation}"), Fabric),
-        post(
-            "/keyturn/v1/fabrics:rotateOlderNames".to_owned(),
-            json!({"fabricId": FABRIC}),
-            Operate,
-            Fabric,
-        ),
-        post(format!("{FABRIC}/rotatePasswords"), Value::Null, Operate, Fabric),
-        post(format!("{FABRIC}/resyncPasswords"), Value::Null, Operate, Fabric),
-        post(format!("{FABRIC}/lockFabric"), Value::Null, Operate, Fabric),
-        post(format!("{FABRIC}/commitConfiguration"), json!({"x": 1}), Operate, Fabric),
-        post(format!("{FABRIC}/upgrade"), Value::Null, Operate, Fabric),
-        post(format!("{device}/resyncPasswords"), Value::Null, Operate, Fabric),
-        post(format!("{device}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+    vec![
+        look("/subscriptions", Visible),
+        look(S, Visible),
+        look("/tenants", Visible),
+        look(format!("/{provider}/operations"), Visible),
+        look(format!("{GROUP}/networkFabrics"), Visible),
+        look(format!("{S}/{provider}/networkFabrics"), Visible),
+        look(format!("{GROUP}/networkDevices"), Visible),
+        look(format!("{S}/{provider}/networkDevices"), Visible),
+        look(format!("{S}/{provider}/locations/LOCAL/operationStatuses/{operation}"), Fabric),
+        look(format!("{GROUP}/networkBootstrapDevices"), Visible),
+        look(format!("{S}/{provider}/networkBootstrapDevices"), Visible),
+    ]
+}
+
+fn fabric_rows() -> Vec<Row> {
+    use Over::Fabric;
+    use Right::{Administer, Operate};
+    vec![
+        look(FABRIC.to_owned(), Fabric),
+        act(format!("{FABRIC}/rotatePasswords"), Value::Null, Operate, Fabric),
+        act(format!("{FABRIC}/resyncPasswords"), Value::Null, Operate, Fabric),
+        act(format!("{FABRIC}/lockFabric"), Value::Null, Operate, Fabric),
+        act(format!("{FABRIC}/commitConfiguration"), json!({"x": 1}), Operate, Fabric),
+        act(format!("{FABRIC}/upgrade"), Value::Null, Operate, Fabric),
         (Method::PATCH, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, FABRIC.to_owned(), json!({"tags": 1}), Operate, Fabric),
+        (Method::DELETE, FABRIC.to_owned(), Value::Null, Administer, Fabric),
+    ]
+}
+
+fn device_rows() -> Vec<Row> {
+    use Over::{Fabric, Visible};
+    use Right::{Administer, Operate};
+    let device = format!("{GROUP}/networkDevices/ce-01");
+    let waiting = format!("{GROUP}/networkBootstrapDevices/new-01");
+    vec![
+        look(device.clone(), Fabric),
+        act(format!("{device}/resyncPasswords"), Value::Null, Operate, Fabric),
+        act(format!("{device}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+        act(format!("{device}/upgrade"), Value::Null, Operate, Fabric),
+        act(format!("{waiting}/upgrade"), Value::Null, Operate, Fabric),
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, device.clone(), json!({"tags": 1}), Operate, Fabric),
-        (Method::DELETE, FABRIC.to_owned(), Value::Null, Administer, Fabric),
+        (Method::PUT, format!("{device}9"), json!({"tags": 1}), Administer, Visible),
+        look(waiting.clone(), Fabric),
+        act(format!("{waiting}/resyncPasswords"), Value::Null, Operate, Fabric),
+        act(format!("{waiting}/updateAdministrativeState"), Value::Null, Operate, Fabric),
+        (Method::PATCH, waiting.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::PUT, waiting.clone(), json!({"tags": 1}), Operate, Fabric),
+        (Method::PUT, format!("{waiting}9"), json!({"tags": 1}), Administer, Visible),
         (Method::DELETE, device.clone(), Value::Null, Administer, Fabric),
-        get("/keyturn/v1/fabrics".to_owned(), Visible),
-        get(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
-        get(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),
-        get("/keyturn/v1/operations".to_owned(), Visible),
-        get(format!("/keyturn/v1/operations/{operation}"), Fabric),
-        post("/keyturn/v1/fabrics:apply".to_owned(), apply, Administer, Visible),
-        post(
-            "/keyturn/v1/secrets:reveal".to_owned(),
+        // Not in service, it goes at once: whatever else is about it stands above.
+        (Method::DELETE, waiting.clone(), Value::Null, Administer, Fabric),
+    ]
+}
+
+fn native_rows(operation: &str) -> Vec<Row> {
+    use Over::{Everything, Fabric, Visible};
+    use Right::{Administer, Operate, Reveal};
+    let device = format!("{GROUP}/networkDevices/ce-01");
+    let apply = json!({"inventory": "", "passwords": ""});
+    vec![
+        look("/keyturn/v1/fabrics", Visible),
+        look(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
+        look(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),
+        look(format!("/keyturn/v1/fabrics{FABRIC}/bootstrap-devices"), Fabric),
+        act("/keyturn/v1/fabrics:rotateOlderNames", json!({"fabricId": FABRIC}), Operate, Fabric),
+        look("/keyturn/v1/operations", Visible),
+        look(format!("/keyturn/v1/operations/{operation}"), Fabric),
+        act("/keyturn/v1/fabrics:apply", apply, Administer, Visible),
+        act(
+            "/keyturn/v1/secrets:reveal",
             json!({"deviceId": device, "user": "admin"}),
             Reveal,
             Fabric,
         ),
         (Method::GET, "/keyturn/v1/audit".to_owned(), Value::Null, Administer, Everything),
         (Method::GET, "/keyturn/v1/tokens".to_owned(), Value::Null, Administer, Everything),
-        post("/keyturn/v1/tokens".to_owned(), json!({"role": "?"}), Administer, Everything),
+        act("/keyturn/v1/tokens", json!({"role": "?"}), Administer, Everything),
         (Method::DELETE, "/keyturn/v1/tokens/none".to_owned(), Value::Null, Administer, Everything),
-    ];
-    let route = |(method, path, body, right, over)| Route { method, path, body, right, over };
-    routes.into_iter().map(route).collect()
+    ]
 }
 
 struct Site {
@@ -103,9 +148,17 @@ struct Site {
     operation: String,
 }
 
-async fn site() -> Site {
-    let world = world(&["ce-01", "ts-01"]).await;
+/// A world with a device of each kind that the routes are about.
+pub(crate) async fn populated() -> World {
+    let mut world = world(&["ce-01", "new-01", "ts-01"]).await;
+    world.inventory =
+        world.inventory.replace(r#"name = "new-01""#, "name = \"new-01\"\nbootstrap = true");
     world.adopt().await;
+    world
+}
+
+async fn site() -> Site {
+    let world = populated().await;
     let tokens = Arc::new(Tokens::in_memory(TOKEN));
     let signer = Signer::rsa("k1");
     let admission = Admission::new(Arc::clone(&tokens), issuer(&signer));

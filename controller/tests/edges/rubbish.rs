@@ -27,6 +27,7 @@ const WORDS: &[&str] = &[
     "Microsoft.ManagedNetworkFabric",
     "networkFabrics",
     "networkDevices",
+    "networkBootstrapDevices",
     "ce-01",
     "rotatePasswords",
     "resyncPasswords",
@@ -72,6 +73,7 @@ const BODIES: &[&str] = &[
     "{\"commitStage\":\"Start\"}",
     "{\"tags\":{\"a\":\"b\"}}",
     "{\"properties\":{\"serialNumber\":7}}",
+    "{\"location\":\"x\",\"properties\":{\"keyturn\":{\"platform\":\"linux\"}}}",
     "{\"role\":\"owner\"}",
     "\u{feff}{}",
 ];

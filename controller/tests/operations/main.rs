@@ -218,6 +218,30 @@ async fn disabled_devices_are_skipped_and_named_and_come_back_by_resync() {
     world.assert_revealed_opens().await;
 }
 
+/// In an inventory `bootstrap` says that a device waits, and its absence that it joins.
+#[tokio::test(start_paused = true)]
+async fn a_device_joins_the_fabric_when_its_inventory_no_longer_says_that_it_waits() {
+    let mut world = world(&SWITCHES).await;
+    let joined = world.inventory.clone();
+    let waits = "name = \"ce-02\"\nbootstrap = true";
+    world.inventory = joined.replace("name = \"ce-02\"", waits);
+    world.adopt().await;
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+    assert_eq!((sets(&world), status(&world, "ce-02")), (1, SynchronizationStatus::OutOfSync));
+    world.devices.with("ce-02", |device| assert_eq!(device.changes, 0));
+    world.assert_nothing_lost();
+    // The fence of another controller, and the fold of the journal, keep what is known of it.
+    let service = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
+    let mut world = World { service, ..world };
+    assert_eq!(status(&world, "ce-02"), SynchronizationStatus::OutOfSync);
+    world.inventory = joined;
+    assert_eq!(world.apply().await.changed, ["ce-02".parse().unwrap()]);
+    assert_eq!(sets(&world), 2);
+    assert_eq!(resync(&world).await.state, OperationState::Succeeded);
+    assert_eq!(sets(&world), 1);
+    world.assert_revealed_opens().await;
+}
+
 /// Takes a device out of service, to be replaced.
 async fn in_replacement(world: &World, name: &str) -> protocol::id::DeviceId {
     let device = world.device_id(name);

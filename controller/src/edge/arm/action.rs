@@ -15,12 +15,15 @@ use protocol::id::{DeviceId, FabricId};
 use serde::Serialize;
 
 use super::operation::{Origin, accepted};
-use super::path::{DeviceAction, FabricAction};
+use super::path::{DeviceAction, DeviceKind, FabricAction};
 use crate::edge::answer::{ApiError, json};
 pub(super) use crate::edge::fault::to_its_end;
 use crate::edge::{body, request_id};
 use crate::plan;
 use crate::service::Service;
+
+/// The longest version that is taken, in characters.
+const VERSION_CHARACTERS_MAX: usize = 64;
 
 /// Does something to a fabric.
 pub(super) async fn on_fabric(
@@ -43,6 +46,7 @@ pub(super) async fn on_fabric(
 pub(super) async fn on_device(
     service: &Arc<Service>,
     id: DeviceId,
+    kind: DeviceKind,
     action: DeviceAction,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -52,8 +56,9 @@ pub(super) async fn on_device(
             submit(service, fabric, plan::Request::ResyncDevice(id.name().clone()), request).await
         }
         DeviceAction::UpdateAdministrativeState => {
-            device::update_administrative_state(service, id, request).await
+            device::update_administrative_state(service, id, kind, request).await
         }
+        DeviceAction::Upgrade => device::upgrade(service, id, kind, request).await,
     }
 }
 
@@ -88,8 +93,22 @@ pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
 }
 
+/// Reads the version that something is upgraded to.
+fn version(what: &str, given: Option<String>) -> Result<String, ApiError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_one = |text: &String| {
+        (1..=VERSION_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(allowed)
+    };
+    given.filter(is_one).ok_or_else(|| {
+        let message = format!("The property 'version' must say what the {what} is upgraded to.");
+        invalid(message).target("version").hint(format!(
+            "give 1 to {VERSION_CHARACTERS_MAX} letters, digits, dots, hyphens or underscores"
+        ))
+    })
+}
+
 /// Says that a value is none of those that a property may have.
-fn unsupported(property: &str, given: &str, known: &[&str]) -> ApiError {
+pub(super) fn unsupported(property: &str, given: &str, known: &[&str]) -> ApiError {
     let given: String = given.chars().filter(|c| !c.is_control()).take(40).collect();
     let message = format!("The value '{given}' of the property '{property}' is not supported.");
     invalid(message).target(property).hint(format!("use one of {}", known.join(", ")))

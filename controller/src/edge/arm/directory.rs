@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::operation::Origin;
-use super::path::Kind;
+use super::path::{DeviceKind, Kind};
 use crate::edge::answer::{ApiError, json as answer};
 use crate::edge::auth::Caller;
 use crate::service::Service;
@@ -121,9 +121,13 @@ fn subscriptions(service: &Service, caller: &Caller) -> Vec<Subscription> {
 
 fn operations() -> Vec<ProviderOperation> {
     const READ: (&str, &str) = ("read", "Get or list");
-    let kinds = [(Kind::Fabric, "Network fabric"), (Kind::Device, "Network device")];
     let mut all = Vec::new();
-    for (kind, resource) in kinds {
+    for kind in Kind::ALL {
+        let resource = match kind {
+            Kind::Fabric => "Network fabric",
+            Kind::Device(DeviceKind::Network) => "Network device",
+            Kind::Device(DeviceKind::Bootstrap) => "Network bootstrap device",
+        };
         let actions = kind.actions().into_iter().map(|name| (format!("{name}/action"), name));
         let reads = std::iter::once((READ.0.to_owned(), READ.1));
         for (suffix, operation) in reads.chain(actions) {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use protocol::id::{DeviceId, FabricId, ResourceGroup};
 use serde::Serialize;
 
-use super::path::{Kind, Scope};
+use super::path::{DeviceKind, Kind, Scope};
 use super::query::Query;
 use super::{API_VERSION, operation, wire};
 use crate::edge::answer::{ApiError, json};
@@ -36,7 +36,7 @@ pub(super) fn list(
 ) -> Result<Response, ApiError> {
     match kind {
         Kind::Fabric => fabrics(service, caller, scope, query, request),
-        Kind::Device => devices(service, caller, scope, query, request),
+        Kind::Device(kind) => devices(service, caller, (kind, scope), query, request),
     }
 }
 
@@ -63,7 +63,7 @@ fn fabrics(
 fn devices(
     service: &Service,
     caller: &Caller,
-    scope: &Scope,
+    (kind, scope): (DeviceKind, &Scope),
     query: &Query,
     request: &Request,
 ) -> Result<Response, ApiError> {
@@ -72,7 +72,9 @@ fn devices(
     let fabrics: Vec<FabricId> = service.fabrics().into_iter().filter(in_scope).collect();
     for fabric in &fabrics {
         let names = service.read(fabric, |fabric| {
-            ids.extend(fabric.devices.keys().map(|name| fabric.device_id(name)));
+            let devices = fabric.devices.iter();
+            let chosen = devices.filter(|(_name, device)| DeviceKind::of(device) == kind);
+            ids.extend(chosen.map(|(name, _device)| fabric.device_id(name)));
         });
         names?;
     }
@@ -83,7 +85,7 @@ fn devices(
         let fabric = service.find_device(id)?;
         let device = service.read(&fabric, |fabric| {
             let (name, device) = fabric.devices.get_key_value(id.name())?;
-            Some(wire::device(service, fabric, name, device))
+            Some(wire::any_device(service, fabric, name, device))
         });
         value.extend(device?);
     }

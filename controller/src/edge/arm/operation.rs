@@ -60,6 +60,19 @@ pub(super) fn accepted(
     Ok(response)
 }
 
+/// Points from the answer to a `PUT` to the operation that verifies what was declared.
+pub(super) fn followed_by(
+    mut response: Response,
+    service: &Service,
+    id: OperationId,
+    url: &Origin,
+) -> Result<Response, ApiError> {
+    let status = look_up(service, id)?;
+    let link = url.join(&status_link(status.path()))?;
+    response.headers_mut().insert(ASYNC_OPERATION, link);
+    Ok(response)
+}
+
 fn look_up(service: &Service, id: OperationId) -> Result<OperationStatus, ApiError> {
     let (fabric, operation) = service.operation(id)?;
     Ok(service.read(&fabric, |fabric| wire::operation(fabric, &operation))?)

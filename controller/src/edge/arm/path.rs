@@ -6,6 +6,7 @@ use protocol::id::{DeviceId, FabricId, IdError, OperationId, PROVIDER, ResourceG
 use super::API_VERSION;
 use super::directory::Directory;
 use crate::edge::answer::ApiError;
+use crate::model::Device;
 
 /// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub(super) enum Target {
     /// One fabric.
     Fabric(FabricId),
     /// One device.
-    Device(DeviceId),
+    Device(DeviceId, DeviceKind),
     /// Something to be done to a fabric.
     FabricAction(FabricId, FabricAction),
     /// Something to be done to a device.
-    DeviceAction(DeviceId, DeviceAction),
+    DeviceAction(DeviceId, DeviceKind, DeviceAction),
     /// What stands above all resources.
     Directory(Directory),
     /// One subscription.
@@ -43,18 +44,30 @@ pub(super) enum Target {
 pub(super) enum Kind {
     /// `networkFabrics`
     Fabric,
+    /// Devices.
+    Device(DeviceKind),
+}
+
+/// The kinds of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeviceKind {
     /// `networkDevices`
-    Device,
+    Network,
+    /// `networkBootstrapDevices`: they wait for their first password set.
+    Bootstrap,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Fabric, Self::Device];
+    /// All kinds.
+    pub(super) const ALL: [Self; 3] =
+        [Self::Fabric, Self::Device(DeviceKind::Network), Self::Device(DeviceKind::Bootstrap)];
 
     /// What the name of one resource is called in a path with names in braces.
     fn variable(self) -> &'static str {
         match self {
             Self::Fabric => "networkFabricName",
-            Self::Device => "networkDeviceName",
+            Self::Device(DeviceKind::Network) => "networkDeviceName",
+            Self::Device(DeviceKind::Bootstrap) => "networkBootstrapDeviceName",
         }
     }
 
@@ -62,8 +75,34 @@ impl Kind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Fabric => FabricId::KIND,
-            Self::Device => DeviceId::KIND,
+            Self::Device(kind) => kind.as_str(),
         }
+    }
+}
+
+impl DeviceKind {
+    /// Returns the kind's name in paths.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => DeviceId::KIND,
+            Self::Bootstrap => "networkBootstrapDevices",
+        }
+    }
+
+    /// Returns the kind of a device.
+    pub(super) fn of(device: &Device) -> Self {
+        if device.spec.bootstrap { Self::Bootstrap } else { Self::Network }
+    }
+
+    /// Returns the id of one of a fabric's devices, as this API shows it.
+    pub(super) fn id(self, device: &DeviceId) -> String {
+        format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/{PROVIDER}/{}/{}",
+            device.subscription(),
+            device.group(),
+            self.as_str(),
+            device.name()
+        )
     }
 }
 
@@ -98,6 +137,8 @@ pub(super) enum DeviceAction {
     Resync,
     /// `updateAdministrativeState`
     UpdateAdministrativeState,
+    /// `upgrade`
+    Upgrade,
 }
 
 impl FabricAction {
@@ -116,13 +157,14 @@ impl FabricAction {
 }
 
 impl DeviceAction {
-    const ALL: [Self; 2] = [Self::Resync, Self::UpdateAdministrativeState];
+    const ALL: [Self; 3] = [Self::Resync, Self::UpdateAdministrativeState, Self::Upgrade];
 
     /// Returns the action's name in paths.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Resync => "resyncPasswords",
             Self::UpdateAdministrativeState => "updateAdministrativeState",
+            Self::Upgrade => "upgrade",
         }
     }
 }
@@ -132,7 +174,7 @@ impl Kind {
     pub(super) fn actions(self) -> Vec<&'static str> {
         match self {
             Self::Fabric => FabricAction::ALL.map(FabricAction::as_str).to_vec(),
-            Self::Device => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
+            Self::Device(_) => DeviceAction::ALL.map(DeviceAction::as_str).to_vec(),
         }
     }
 }
@@ -219,11 +261,12 @@ fn in_group(subscription: &str, group: &str, rest: &[&str]) -> Result<Target, Ap
                     action(kind, given, FabricAction::ALL, FabricAction::as_str)?,
                 ))
             }
-            Kind::Device => {
+            Kind::Device(device) => {
                 let id = DeviceId::new(subscription, group, name).map_err(id_error)?;
-                let Some(given) = rest.first() else { return Ok(Target::Device(id)) };
+                let Some(given) = rest.first() else { return Ok(Target::Device(id, device)) };
                 Ok(Target::DeviceAction(
                     id,
+                    device,
                     action(kind, given, DeviceAction::ALL, DeviceAction::as_str)?,
                 ))
             }
@@ -256,13 +299,8 @@ pub(super) fn no_operation(name: &str) -> ApiError {
 
 fn kind<'p>(rest: &'p [&'p str]) -> Result<(Kind, &'p [&'p str]), ApiError> {
     let Some((given, rest)) = rest.split_first() else { return Err(no_type("")) };
-    if given.eq_ignore_ascii_case(FabricId::KIND) {
-        Ok((Kind::Fabric, rest))
-    } else if given.eq_ignore_ascii_case(DeviceId::KIND) {
-        Ok((Kind::Device, rest))
-    } else {
-        Err(no_type(given))
-    }
+    let found = Kind::ALL.into_iter().find(|kind| given.eq_ignore_ascii_case(kind.as_str()));
+    found.map(|kind| (kind, rest)).ok_or_else(|| no_type(given))
 }
 
 fn action<T: Copy, const N: usize>(
@@ -346,8 +384,12 @@ mod tests {
                 "providers/Microsoft.ManagedNetworkFabric/operations".to_owned(),
                 "Directory(Operations)",
             ),
-            (format!("{B}/networkDevices/ce-01"), "Device(ce-01)"),
-            (format!("{B}/networkDevices/ce-01/resyncPasswords"), "DeviceAction(ce-01, Resync)"),
+            (format!("{B}/networkDevices/ce-01"), "Device(ce-01, Network)"),
+            (format!("{B}/networkBootstrapDevices/ce-01"), "Device(ce-01, Bootstrap)"),
+            (
+                format!("{B}/networkDevices/ce-01/resyncPasswords"),
+                "DeviceAction(ce-01, Network, Resync)",
+            ),
             (format!("{S}/providers/Microsoft.ManagedNetworkFabric/networkDevices"), "List {"),
         ];
         for (path, wanted) in cases {
@@ -364,9 +406,11 @@ mod tests {
             Target::List { scope: Scope { group: None, .. }, .. } => "list of a subscription",
             Target::List { .. } => "list of a group",
             Target::Fabric(_) => "fabric",
-            Target::Device(_) => "device",
+            Target::Device(_, DeviceKind::Network) => "device",
+            Target::Device(_, DeviceKind::Bootstrap) => "bootstrap device",
             Target::FabricAction(..) => "fabric action",
-            Target::DeviceAction(..) => "device action",
+            Target::DeviceAction(_, DeviceKind::Network, _) => "device action",
+            Target::DeviceAction(_, DeviceKind::Bootstrap, _) => "bootstrap device action",
             Target::Directory(Directory::Subscriptions) => "subscriptions",
             Target::Directory(Directory::Tenants) => "tenants",
             Target::Directory(Directory::Operations) => "operations",
@@ -391,6 +435,8 @@ mod tests {
             "list of a group",
             "fabric",
             "device",
+            "bootstrap device",
+            "bootstrap device action",
             "fabric action",
             "device action",
             "subscriptions",

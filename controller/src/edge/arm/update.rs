@@ -1,6 +1,5 @@
-//! `DELETE`, `PATCH`, and `PUT` on what there is already: what is noted on a resource, and the serial number
-//! of a device that is replaced. Read-only fields in a request are ignored, as ARM does. Fabrics
-//! and devices come from inventories, which say more than ARM has words for.
+//! `DELETE`, `PATCH`, and the bodies of `PUT`: what is noted on a resource, and the serial number of
+//! a device that is replaced. Read-only fields in a request are ignored, as ARM does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +12,12 @@ use protocol::id::{DeviceId, FabricId, ResourceName};
 use serde::{Deserialize, Deserializer};
 
 use super::action::{invalid, to_its_end};
-use super::path::Target;
+use super::extension::{Extension, Secret};
+use super::path::{DeviceKind, Target};
 use crate::edge::answer::{ApiError, raw};
+use crate::edge::auth::Door;
 use crate::edge::body::{self, Object};
+use crate::model::Parameter;
 use crate::service::{NoteChange, Service};
 
 /// ARM's own limits: tags on a resource, characters of a name and of a value.
@@ -29,26 +31,61 @@ const ANNOTATION_BYTES_MAX: usize = 4096;
 /// The longest serial number, in bytes: `Make;Model;HardwareRevisionId;SerialNumber`.
 const SERIAL_BYTES_MAX: usize = 256;
 
+/// The longest of the texts that a fabric is declared with and that are only shown again, in bytes:
+/// an ARM id is the longest of them.
+const PARAMETER_BYTES_MAX: usize = 1024;
+
+/// What is sent of a resource.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Resource {
+pub(super) struct Resource {
+    #[serde(default)]
+    pub(super) location: Option<String>,
     #[serde(default)]
     tags: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    properties: Object<Properties>,
+    #[serde(default, deserialize_with = "body::object")]
+    pub(super) properties: Properties,
 }
 
+/// Of the properties, those that mean something here.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+pub(super) struct Properties {
     #[serde(default, deserialize_with = "given")]
     annotation: Option<Option<String>>,
     #[serde(default)]
-    serial_number: Option<String>,
+    pub(super) serial_number: Option<String>,
     #[serde(default)]
     feature_flags: Option<Vec<Object<FeatureFlag>>>,
+    #[serde(default, deserialize_with = "body::object_or_null")]
+    pub(super) terminal_server_configuration: Option<TerminalServerConfiguration>,
     #[serde(default)]
-    terminal_server_configuration: Option<Object<TerminalServerConfiguration>>,
+    pub(super) network_fabric_id: Option<String>,
+    #[serde(default)]
+    pub(super) network_device_role: Option<String>,
+    #[serde(default)]
+    pub(super) management_ipv4_address: Option<String>,
+    #[serde(default)]
+    pub(super) primary_management_ipv4_address: Option<String>,
+    #[serde(default, deserialize_with = "body::object_or_null")]
+    pub(super) keyturn: Option<Extension>,
+    // What a fabric is declared with and that is only shown again.
+    #[serde(default)]
+    network_fabric_sku: Option<String>,
+    #[serde(default)]
+    network_fabric_controller_id: Option<String>,
+    #[serde(default)]
+    rack_count: Option<i64>,
+    #[serde(default)]
+    server_count_per_rack: Option<i64>,
+    #[serde(default)]
+    ipv4_prefix: Option<String>,
+    #[serde(default)]
+    ipv6_prefix: Option<String>,
+    #[serde(default, rename = "fabricASN")]
+    fabric_asn: Option<i64>,
+    #[serde(default)]
+    hardware_alert_threshold: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -58,11 +95,13 @@ struct FeatureFlag {
     feature_flag_value: String,
 }
 
+/// The account of the terminal servers.
 #[derive(Deserialize)]
-struct TerminalServerConfiguration {
-    /// Only whether there is one is looked at.
+pub(super) struct TerminalServerConfiguration {
     #[serde(default)]
-    password: Option<serde::de::IgnoredAny>,
+    pub(super) username: Option<String>,
+    #[serde(default)]
+    pub(super) password: Option<Secret>,
 }
 
 /// Tells a field that is `null` from one that is not there.
@@ -70,44 +109,22 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D
     Option::<String>::deserialize(from).map(Some)
 }
 
-/// Changes what is noted on a fabric. `whole`: what is not given is taken away.
+/// Changes what is noted on a fabric.
 pub(super) async fn fabric(
     service: &Arc<Service>,
     id: &FabricId,
-    whole: bool,
     request: Request,
 ) -> Result<(), ApiError> {
     let resource = read(request).await?;
-    let properties = &resource.properties.0;
-    if let Some(flags) = &properties.feature_flags {
-        let wanted: BTreeMap<&str, &str> = flags
-            .iter()
-            .map(|Object(flag)| (flag.feature_flag_name.as_str(), flag.feature_flag_value.as_str()))
-            .collect();
-        let same = service.read(id, |fabric| {
-            let known = &fabric.spec.feature_flags;
-            known.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(wanted)
-        })?;
-        if !same {
-            let message = "Feature flags decide which secrets devices have, and cannot be changed \
-                           without the passwords of those.";
-            return Err(invalid(message)
-                .target("featureFlags")
-                .hint("change them in the inventory and run `keyturn fabric apply`"));
-        }
-    }
-    let configuration = &properties.terminal_server_configuration;
-    if configuration.as_ref().is_some_and(|Object(given)| given.password.is_some()) {
+    resource.keeps_feature_flags(service, id)?;
+    let configuration = &resource.properties.terminal_server_configuration;
+    if configuration.as_ref().is_some_and(|terminal_server| terminal_server.password.is_some()) {
         let message = "The terminal server's password is not taken here.";
         return Err(invalid(message)
             .target("terminalServerConfiguration.password")
-            .hint("rotate it, or tell it with `keyturn fabric apply`"));
+            .hint("rotate it, or tell it with PUT or `keyturn fabric apply`"));
     }
-    let serial = properties.serial_number.is_some();
-    let change = resource.change(whole)?;
-    if serial {
-        return Err(invalid("A fabric has no serial number.").target("serialNumber"));
-    }
+    let change = resource.fabric_change(false)?;
     note(service, id.clone(), None, change).await
 }
 
@@ -115,22 +132,30 @@ pub(super) async fn fabric(
 pub(super) async fn device(
     service: &Arc<Service>,
     id: &DeviceId,
-    whole: bool,
     request: Request,
 ) -> Result<(), ApiError> {
     let fabric = service.find_device(id)?;
-    let change = read(request).await?.change(whole)?;
+    let change = read(request).await?.change(false)?;
     note(service, fabric, Some(id.name().clone()), change).await
 }
 
 /// Deletes a fabric or a device. It is gone when this is answered, so that there is no operation to
 /// be asked after; clients take 204 for that, and never 200.
-pub(super) async fn delete(service: &Arc<Service>, target: Target) -> Result<Response, ApiError> {
+pub(super) async fn delete(
+    door: &Door,
+    service: &Arc<Service>,
+    target: Target,
+) -> Result<Response, ApiError> {
+    if let Target::Device(id, kind) = &target
+        && door.fabric_of_kind(id, *kind == DeviceKind::Bootstrap).is_err()
+    {
+        return Ok(raw(StatusCode::NO_CONTENT, Body::empty()));
+    }
     let service = Arc::clone(service);
     let work = async move {
         match target {
             Target::Fabric(id) => service.delete_fabric(&id).await,
-            Target::Device(id) => service.delete_device(&id).await,
+            Target::Device(id, _kind) => service.delete_device(&id).await,
             _ => Ok(false),
         }
     };
@@ -138,12 +163,16 @@ pub(super) async fn delete(service: &Arc<Service>, target: Target) -> Result<Res
     Ok(raw(StatusCode::NO_CONTENT, Body::empty()))
 }
 
-async fn read(request: Request) -> Result<Resource, ApiError> {
+/// Reads a resource, which may hold passwords.
+pub(super) async fn read(request: Request) -> Result<Resource, ApiError> {
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
-    body::parse(&bytes)
+    let resource = body::parse(&bytes);
+    body::wipe(bytes);
+    resource
 }
 
-async fn note(
+/// Notes something on a fabric or on one of its devices.
+pub(super) async fn note(
     service: &Arc<Service>,
     fabric: FabricId,
     device: Option<ResourceName>,
@@ -154,8 +183,45 @@ async fn note(
 }
 
 impl Resource {
-    fn change(self, whole: bool) -> Result<NoteChange, ApiError> {
-        let Self { tags, properties: Object(properties) } = self;
+    /// Returns the feature flags, where some are given.
+    pub(super) fn feature_flags(&self) -> Option<BTreeMap<String, String>> {
+        let flags = self.properties.feature_flags.as_ref()?.iter();
+        let flag = |Object(flag): &Object<FeatureFlag>| {
+            (flag.feature_flag_name.clone(), flag.feature_flag_value.clone())
+        };
+        Some(flags.map(flag).collect())
+    }
+
+    /// Refuses other feature flags than a fabric has.
+    pub(super) fn keeps_feature_flags(
+        &self,
+        service: &Service,
+        id: &FabricId,
+    ) -> Result<(), ApiError> {
+        let Some(wanted) = self.feature_flags() else { return Ok(()) };
+        if service.read(id, |fabric| fabric.spec.feature_flags == wanted)? {
+            return Ok(());
+        }
+        let message = "Feature flags decide which secrets devices have, and cannot be changed \
+                       without the passwords of those.";
+        Err(invalid(message)
+            .target("featureFlags")
+            .hint("change them in the inventory and run `keyturn fabric apply`"))
+    }
+
+    /// Returns what is to be noted on a fabric. `whole`: what is not given is taken away.
+    pub(super) fn fabric_change(mut self, whole: bool) -> Result<NoteChange, ApiError> {
+        if self.properties.serial_number.is_some() {
+            return Err(invalid("A fabric has no serial number.").target("serialNumber"));
+        }
+        let parameters = self.properties.parameters()?;
+        let parameters = whole.then_some(parameters);
+        Ok(NoteChange { parameters, ..self.change(whole)? })
+    }
+
+    /// Returns what is to be noted on a device. `whole`: what is not given is taken away.
+    pub(super) fn change(self, whole: bool) -> Result<NoteChange, ApiError> {
+        let Self { tags, properties, .. } = self;
         if let Some(tags) = &tags {
             let fits = |(name, value): (&String, &String)| {
                 (1..=TAG_NAME_CHARACTERS_MAX).contains(&name.chars().count())
@@ -187,7 +253,37 @@ impl Resource {
             tags: tags.or_else(|| whole.then(BTreeMap::new)),
             annotation: properties.annotation.or_else(|| whole.then_some(None)),
             serial_number: properties.serial_number,
+            parameters: None,
         })
+    }
+}
+
+impl Properties {
+    /// Takes what is only shown again.
+    fn parameters(&mut self) -> Result<BTreeMap<String, Parameter>, ApiError> {
+        let number = |value: Option<i64>| value.map(Parameter::Number);
+        let text = |value: &mut Option<String>| value.take().map(Parameter::Text);
+        let all = [
+            ("networkFabricSku", text(&mut self.network_fabric_sku)),
+            ("networkFabricControllerId", text(&mut self.network_fabric_controller_id)),
+            ("rackCount", number(self.rack_count)),
+            ("serverCountPerRack", number(self.server_count_per_rack)),
+            ("ipv4Prefix", text(&mut self.ipv4_prefix)),
+            ("ipv6Prefix", text(&mut self.ipv6_prefix)),
+            ("fabricASN", number(self.fabric_asn)),
+            ("hardwareAlertThreshold", number(self.hardware_alert_threshold)),
+        ];
+        let mut parameters = BTreeMap::new();
+        for (name, value) in all {
+            if let Some(Parameter::Text(text)) = &value
+                && text.len() > PARAMETER_BYTES_MAX
+            {
+                let message = format!("It may have at most {PARAMETER_BYTES_MAX} bytes.");
+                return Err(invalid(message).target(name));
+            }
+            parameters.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Ok(parameters)
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::id::{FabricId, PROVIDER, ResourceName};
-use protocol::status::SynchronizationStatus;
+use protocol::status::{DeviceRole, SynchronizationStatus};
 use serde::{Deserialize, Serialize};
 
 use super::{FABRICS_PATH, Native};
@@ -15,7 +15,7 @@ use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::rfc3339;
-use crate::model::{Device, Fabric, OperationKind, OperationState, Skipped};
+use crate::model::{Device, Fabric, OperationKind, OperationState, Secret, Skipped};
 use crate::plan::{self, Plan};
 
 /// All fabrics, with as much of them as is needed to find a device by its name.
@@ -30,6 +30,8 @@ struct Known {
     id: String,
     name: String,
     devices: Vec<String>,
+    /// Devices that wait for their first password set.
+    bootstrap_devices: Vec<String>,
 }
 
 /// Lists the fabrics and the names of their devices.
@@ -41,11 +43,16 @@ pub(super) async fn list(
     let known = |fabric: &Fabric| Known {
         id: fabric.id.to_string(),
         name: fabric.id.name().to_string(),
-        devices: fabric.devices.keys().map(ResourceName::to_string).collect(),
+        devices: fabric.members().map(|(name, _device)| name.to_string()).collect(),
+        bootstrap_devices: waiting(fabric).map(|(name, _device)| name.to_string()).collect(),
     };
     let ids = service.fabrics().into_iter().filter(|id| caller.sees(id));
     let value = ids.map(|id| service.read(&id, known)).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &Fabrics { value }))
+}
+
+fn waiting(fabric: &Fabric) -> impl Iterator<Item = (&ResourceName, &Device)> {
+    fabric.devices.iter().filter(|(_name, device)| device.spec.bootstrap)
 }
 
 /// What to plan.
@@ -56,7 +63,7 @@ pub(super) struct Wanted {
 }
 
 /// The views of a fabric: what stands behind its id.
-const VIEWS: [&str; 2] = ["plan", "summary"];
+const VIEWS: [&str; 3] = ["plan", "summary", "bootstrap-devices"];
 
 /// Returns the paths that [`look`] answers.
 pub(super) fn paths() -> Vec<String> {
@@ -91,6 +98,10 @@ pub(super) async fn look(
             let summary = service.read(&id, Summary::of)?;
             Ok(json(StatusCode::OK, &summary))
         }
+        "bootstrap-devices" => {
+            let value = service.read(&id, |fabric| waiting(fabric).map(Waiting::of).collect())?;
+            Ok(json(StatusCode::OK, &WaitingDevices { value }))
+        }
         _ => Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",
@@ -113,6 +124,44 @@ impl Wanted {
                 Err(error) => Err(invalid(format!("Failed to {error}."))),
             },
             _ => Err(invalid("There is no such request to be planned.".to_owned())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WaitingDevices {
+    value: Vec<Waiting>,
+}
+
+/// What the API's type of a bootstrap device has no words for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Waiting {
+    name: String,
+    network_device_role: DeviceRole,
+    secret_rotation_status: Vec<SecretStatus>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretStatus {
+    secret_type: String,
+    synchronization_status: SynchronizationStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_rotation_time: Option<String>,
+}
+
+impl Waiting {
+    fn of((name, device): (&ResourceName, &Device)) -> Self {
+        let status = |secret: &Secret| SecretStatus {
+            secret_type: secret.secret_type.clone(),
+            synchronization_status: secret.credential.status(),
+            last_rotation_time: secret.last_rotation.map(rfc3339::text),
+        };
+        Self {
+            name: name.to_string(),
+            network_device_role: device.spec.role,
+            secret_rotation_status: device.secrets.values().map(status).collect(),
         }
     }
 }
@@ -182,8 +231,7 @@ impl Summary {
         let in_sync =
             |device: &Device| device.synchronization_status() == SynchronizationStatus::InSync;
         let ids = |wanted: bool| -> Vec<String> {
-            let devices = fabric.devices.iter();
-            let chosen = devices.filter(|(_name, device)| in_sync(device) == wanted);
+            let chosen = fabric.members().filter(|(_name, device)| in_sync(device) == wanted);
             chosen.map(|(name, _device)| fabric.device_id(name).to_string()).collect()
         };
         let (succeeded, failed) = (ids(true), ids(false));
@@ -212,7 +260,7 @@ impl Summary {
                 (false, false) => "PartialSuccess",
                 (false, true) => "Failed",
             },
-            total_devices: fabric.devices.len(),
+            total_devices: fabric.members().count(),
             succeeded_device_ids: succeeded,
             failed_device_ids: failed,
             unique_password_set_count: fabric.active_sets().len(),

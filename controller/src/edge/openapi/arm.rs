@@ -14,7 +14,7 @@ const PAGED: &[&str] = &["api-version", "$skipToken"];
 
 /// Returns an entry for each route.
 pub(super) fn operations() -> Vec<Operation> {
-    [directory(), fabrics(), devices()].into_iter().flatten().collect()
+    [directory(), fabrics(), devices(&NETWORK), devices(&BOOTSTRAP)].into_iter().flatten().collect()
 }
 
 fn directory() -> Vec<Operation> {
@@ -51,9 +51,10 @@ fn fabrics() -> Vec<Operation> {
             .query(PAGED)
             .gives("NetworkFabricList"),
         get(one, "NetworkFabrics_Get", "Shows a fabric.").query(VERSIONED).gives("NetworkFabric"),
-        put(one, "NetworkFabrics_Create", "Notes tags and a description; takes away the rest.")
-            .takes("NetworkFabricPatch")
-            .gives("NetworkFabric"),
+        put(one, "NetworkFabrics_Create", "Declares a fabric, or notes what is given.")
+            .takes("NetworkFabricPut")
+            .gives("NetworkFabric")
+            .answers("201", "Declared.", Some("NetworkFabric")),
         patch(one, "NetworkFabrics_Update", "Notes tags and a description.")
             .takes("NetworkFabricPatch")
             .gives("NetworkFabric"),
@@ -86,45 +87,75 @@ fn fabrics() -> Vec<Operation> {
     ]
 }
 
-fn devices() -> Vec<Operation> {
-    let list = "networkDevices";
-    let one = &in_group("networkDevices/{networkDeviceName}");
-    let action = |name, id, summary| {
-        operation("post", &format!("{one}/{name}"), id, Right::Operate, summary).query(VERSIONED)
+/// The devices of a fabric, or those that wait for their first password set.
+struct Devices {
+    /// The kind's name in paths.
+    list: &'static str,
+    /// What the name of one is called in a path.
+    variable: &'static str,
+    /// What its operations' names begin with.
+    tag: &'static str,
+    /// The schema of one, and of a list.
+    schemas: [&'static str; 2],
+}
+
+const NETWORK: Devices = Devices {
+    list: "networkDevices",
+    variable: "networkDeviceName",
+    tag: "NetworkDevices",
+    schemas: ["NetworkDevice", "NetworkDeviceList"],
+};
+
+const BOOTSTRAP: Devices = Devices {
+    list: "networkBootstrapDevices",
+    variable: "networkBootstrapDeviceName",
+    tag: "NetworkBootstrapDevices",
+    schemas: ["NetworkBootstrapDevice", "NetworkBootstrapDeviceList"],
+};
+
+fn devices(kind: &Devices) -> Vec<Operation> {
+    let Devices { list, variable, tag, schemas: [schema, page] } = *kind;
+    let one = &in_group(&format!("{list}/{{{variable}}}"));
+    let id = |name: &str| format!("{tag}_{name}");
+    let action = |name, called: &str, summary| {
+        operation("post", &format!("{one}/{name}"), &id(called), Right::Operate, summary)
+            .query(VERSIONED)
     };
     vec![
-        get(&in_subscription(list), "NetworkDevices_ListBySubscription", "Lists devices.")
+        get(&in_subscription(list), &id("ListBySubscription"), "Lists devices.")
             .query(PAGED)
-            .gives("NetworkDeviceList"),
-        get(&in_group(list), "NetworkDevices_ListByResourceGroup", "Lists devices.")
-            .query(PAGED)
-            .gives("NetworkDeviceList"),
-        get(one, "NetworkDevices_Get", "Shows a device.").query(VERSIONED).gives("NetworkDevice"),
-        put(one, "NetworkDevices_Create", "Notes what is given; takes away the rest.")
+            .gives(page),
+        get(&in_group(list), &id("ListByResourceGroup"), "Lists devices.").query(PAGED).gives(page),
+        get(one, &id("Get"), "Shows a device.").query(VERSIONED).gives(schema),
+        put(one, &id("Create"), "Declares a device, or notes what is given and nothing else.")
+            .takes("NetworkDevicePut")
+            .gives(schema)
+            .answers("201", "Declared; it may be verified now.", Some(schema)),
+        patch(one, &id("Update"), "Notes tags, a description, a serial number.")
             .takes("NetworkDevicePatch")
-            .gives("NetworkDevice"),
-        patch(one, "NetworkDevices_Update", "Notes tags, a description, a serial number.")
-            .takes("NetworkDevicePatch")
-            .gives("NetworkDevice"),
-        delete(one, "NetworkDevices_Delete", "Deletes a device that is out of service.").answers(
+            .gives(schema),
+        delete(one, &id("Delete"), "Deletes a device that is out of service.").answers(
             "204",
             "It is not there (any more).",
             None,
         ),
         action(
             "resyncPasswords",
-            "NetworkDevices_ResyncPasswords",
+            "ResyncPasswords",
             "Brings the newest password set to a device that misses it.",
         )
         .starts(),
         action(
             "updateAdministrativeState",
-            "NetworkDevices_UpdateAdministrativeState",
+            "UpdateAdministrativeState",
             "Takes a device out of service, into replacement, or back.",
         )
         .takes("UpdateAdministrativeState")
         .gives("Done")
         .starts(),
+        action("upgrade", "Upgrade", "Notes the version that others have brought to a device.")
+            .takes("UpgradeDevice")
+            .gives("Done"),
     ]
 }
 
@@ -136,14 +167,14 @@ fn in_group(rest: &str) -> String {
     format!("{SUBSCRIPTION}/resourceGroups/{{resourceGroupName}}/{PROVIDER}/{rest}")
 }
 
-fn put(path: &str, id: &'static str, summary: &'static str) -> Operation {
+fn put(path: &str, id: &str, summary: &'static str) -> Operation {
     operation("put", path, id, Right::Operate, summary).query(VERSIONED)
 }
 
-fn patch(path: &str, id: &'static str, summary: &'static str) -> Operation {
+fn patch(path: &str, id: &str, summary: &'static str) -> Operation {
     operation("patch", path, id, Right::Operate, summary).query(VERSIONED)
 }
 
-fn delete(path: &str, id: &'static str, summary: &'static str) -> Operation {
+fn delete(path: &str, id: &str, summary: &'static str) -> Operation {
     operation("delete", path, id, Right::Administer, summary).query(VERSIONED)
 }

@@ -31,6 +31,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers("409", "The request would be refused.", Some("Error")),
         get(&format!("{FABRIC}/summary"), "Fabrics_Summary", "Says how the last rotation went.")
             .gives("Summary"),
+        get(&format!("{FABRIC}/bootstrap-devices"), "Fabrics_Waiting", "Lists devices outside it.")
+            .gives("WaitingDevices"),
         get("/keyturn/v1/operations", "Progress_List", "Lists operations, the newest first.")
             .gives("ProgressList"),
         get("/keyturn/v1/operations/{operationId}", "Progress_Get", "Says how far each device is.")
@@ -59,6 +61,6 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn post(path: &str, id: &'static str, right: Right, summary: &'static str) -> Operation {
+fn post(path: &str, id: &str, right: Right, summary: &'static str) -> Operation {
     operation("post", path, id, right, summary)
 }

@@ -29,7 +29,7 @@ pub(super) struct Operation {
     pub(super) path: String,
     /// The method, in small letters.
     pub(super) method: &'static str,
-    id: &'static str,
+    id: String,
     summary: &'static str,
     right: Option<Right>,
     query: &'static [&'static str],
@@ -38,7 +38,7 @@ pub(super) struct Operation {
 }
 
 /// An operation that only looks.
-pub(super) fn get(path: &str, id: &'static str, summary: &'static str) -> Operation {
+pub(super) fn get(path: &str, id: &str, summary: &'static str) -> Operation {
     Operation::new("get", path, id, summary, Right::Read)
 }
 
@@ -46,7 +46,7 @@ pub(super) fn get(path: &str, id: &'static str, summary: &'static str) -> Operat
 pub(super) fn operation(
     method: &'static str,
     path: &str,
-    id: &'static str,
+    id: &str,
     right: Right,
     summary: &'static str,
 ) -> Operation {
@@ -57,11 +57,12 @@ impl Operation {
     fn new(
         method: &'static str,
         path: &str,
-        id: &'static str,
+        id: &str,
         summary: &'static str,
         right: Right,
     ) -> Self {
-        let (path, right, answers) = (path.to_owned(), Some(right), Vec::new());
+        let (path, id, right) = (path.to_owned(), id.to_owned(), Some(right));
+        let answers = Vec::new();
         Self { path, method, id, summary, right, query: &[], body: None, answers }
     }
 

@@ -290,32 +290,32 @@ fn what_may_belong_to_one_device_only_is_refused_twice() {
         "\"ce-02\"",
         "\"CE-01\"",
         "line 18, column 8, key `devices[1].name`: expected a name that no other device has, got \
-         `ce-01`, as devices[0]",
+         `ce-01`, as devices[0] (`ce-01`)",
     );
     check(
         "\"ce-02.lab.example\"",
         "\"127.0.0.1\", port = 40001",
         "line 22, column 19, key `devices[1].ssh.address`: expected an address and port that no \
-         other device has, got `127.0.0.1 port 40001`, as devices[0]",
+         other device has, got `127.0.0.1 port 40001`, as devices[0] (`ce-01`)",
     );
     check(
         "\"ce-02.lab.example\"",
         "\"::ffff:127.0.0.1\", port = 40001",
         "line 22, column 19, key `devices[1].ssh.address`: expected an address and port that no \
-         other device has, got `127.0.0.1 port 40001`, as devices[0]",
+         other device has, got `127.0.0.1 port 40001`, as devices[0] (`ce-01`)",
     );
     check(
         "\"port02\"",
         "\"PORT01\"",
         "line 23, column 47, key `devices[1].console.port`: expected a line that no other device \
-         has, got `port01 of ts-01`, as devices[0]",
+         has, got `port01 of ts-01`, as devices[0] (`ce-01`)",
     );
     let serial = "console = { terminal-server = \"ts-01\", port = \"port02\" }";
     check(
         serial,
         "serial = { path = \"serial/ts-01\" }",
         "line 31, column 19, key `devices[2].serial.path`: expected a line that no other device \
-         has, got `/lab/serial/ts-01`, as devices[1]",
+         has, got `/lab/serial/ts-01`, as devices[1] (`ce-02`)",
     );
 }
 

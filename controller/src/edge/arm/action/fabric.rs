@@ -8,14 +8,11 @@ use axum::response::Response;
 use protocol::id::FabricId;
 use serde::Deserialize;
 
-use super::{done, invalid, to_its_end, unsupported};
+use super::{done, to_its_end, unsupported, version};
 use crate::edge::answer::ApiError;
 use crate::edge::body;
 use crate::model::Lock;
 use crate::service::{CommitAction, Service, UpgradeAction};
-
-/// The longest version of a fabric that is taken, in characters.
-const VERSION_CHARACTERS_MAX: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,25 +81,14 @@ pub(super) async fn upgrade(
 ) -> Result<Response, ApiError> {
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: UpgradeFabric = body::parse(&bytes)?;
-    let upgrade = match (wanted.action.to_ascii_lowercase().as_str(), wanted.version) {
-        ("start", Some(version)) if is_version(&version) => UpgradeAction::Start { version },
-        ("start", _) => {
-            let message = "The property 'version' must say what the fabric is upgraded to.";
-            return Err(invalid(message).target("version").hint(format!(
-                "give 1 to {VERSION_CHARACTERS_MAX} letters, digits, dots, hyphens or underscores"
-            )));
-        }
-        ("complete", _) => UpgradeAction::Complete,
-        ("fail", _) => UpgradeAction::Fail,
+    let upgrade = match wanted.action.to_ascii_lowercase().as_str() {
+        "start" => UpgradeAction::Start { version: version("fabric", wanted.version)? },
+        "complete" => UpgradeAction::Complete,
+        "fail" => UpgradeAction::Fail,
         _ => return Err(unsupported("action", &wanted.action, &["Start", "Complete", "Fail"])),
     };
     let service = Arc::clone(service);
     to_its_end(async move { service.set_upgrade(&id, upgrade).await.map(|()| done(&id)) }).await
-}
-
-fn is_version(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=VERSION_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(allowed)
 }
 
 fn one_of<T, const N: usize>(

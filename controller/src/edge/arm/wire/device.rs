@@ -31,6 +31,8 @@ struct Properties {
     annotation: Option<String>,
     host_name: String,
     serial_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     network_device_role: DeviceRole,
     network_fabric_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +48,7 @@ struct Properties {
 }
 
 /// Converts a device of a fabric.
-pub(in crate::edge::arm) fn device(
+pub(super) fn device(
     service: &Service,
     fabric: &Fabric,
     name: &ResourceName,
@@ -64,6 +66,7 @@ pub(in crate::edge::arm) fn device(
             annotation: device.notes.annotation.clone(),
             host_name: name.to_string(),
             serial_number: device.spec.serial_number.clone(),
+            version: device.version.clone(),
             network_device_role: device.spec.role,
             network_fabric_id: fabric.id.to_string(),
             management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
@@ -77,8 +80,15 @@ pub(in crate::edge::arm) fn device(
     }
 }
 
+impl NetworkDevice {
+    /// Says that the device was declared just now and is being verified.
+    pub(super) fn accept(&mut self) {
+        self.properties.provisioning_state = ProvisioningState::Accepted;
+    }
+}
+
 impl LastOperation {
-    fn of_device(outcome: &Outcome) -> Self {
+    pub(super) fn of_device(outcome: &Outcome) -> Self {
         let details = match outcome {
             Outcome::Succeeded => "Succeeded".to_owned(),
             Outcome::Failed(failure) => format!("{}: {}", failure.code, failure.message),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::secret::{self, SecretRotationStatus};
 use crate::edge::rfc3339;
-use crate::model::{Fabric, Operation, OperationState};
+use crate::model::{Fabric, Operation, OperationState, Parameter};
 use crate::service::Service;
 
 /// A fabric.
@@ -47,6 +47,8 @@ struct Properties {
     configuration_state: ConfigurationState,
     provisioning_state: ProvisioningState,
     administrative_state: AdministrativeState,
+    #[serde(flatten)]
+    parameters: BTreeMap<String, Parameter>,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,13 +123,14 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
         configuration_state: fabric.configuration_state(),
         provisioning_state: fabric.provisioning_state,
         administrative_state: fabric.administrative_state(),
+        parameters: fabric.notes.parameters.clone(),
     }
 }
 
 /// The API knows one terminal server per fabric; of several, the first by name is shown here, and
 /// every one as a device.
 fn terminal_server(service: &Service, fabric: &Fabric) -> Option<TerminalServerConfiguration> {
-    let mut devices = fabric.devices.iter();
+    let mut devices = fabric.members();
     let (name, device) = devices.find(|(_name, device)| device.spec.role == DeviceRole::TS)?;
     Some(TerminalServerConfiguration {
         serial_number: device.spec.serial_number.clone(),

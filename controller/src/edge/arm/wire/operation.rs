@@ -9,6 +9,7 @@ use protocol::id::ResourceName;
 use protocol::status::DeviceRole;
 use serde::Serialize;
 
+use crate::edge::arm::path::DeviceKind;
 use crate::edge::{operation_path, rfc3339};
 use crate::model::{Fabric, Operation, OperationKind, OperationState, Outcome};
 
@@ -68,7 +69,7 @@ pub(in crate::edge::arm) fn operation(fabric: &Fabric, operation: &Operation) ->
     let is_running = operation.state == OperationState::Running;
     let ended = if is_running { None } else { operation.ended.or(Some(operation.started)) };
     let resource_id = match &operation.device {
-        Some(device) => fabric.device_id(device).to_string(),
+        Some(device) => id(fabric, device),
         None => fabric.id.to_string(),
     };
     OperationStatus {
@@ -151,6 +152,12 @@ impl ErrorDetail {
     }
 }
 
+/// A device that was deleted since is called what it was in the fabric.
+fn id(fabric: &Fabric, name: &ResourceName) -> String {
+    let kind = fabric.devices.get(name).map_or(DeviceKind::Network, DeviceKind::of);
+    kind.id(&fabric.device_id(name))
+}
+
 /// How devices are called in the results of a fabric's operations: the one terminal server of a
 /// fabric has names of its own.
 struct Names<'a> {
@@ -160,8 +167,8 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(fabric: &'a Fabric, operation: &Operation) -> Self {
-        let devices = fabric.devices.iter();
-        let mut servers = devices.filter(|(_name, device)| device.spec.role == DeviceRole::TS);
+        let mut servers =
+            fabric.members().filter(|(_name, device)| device.spec.role == DeviceRole::TS);
         let terminal_server = match (servers.next(), servers.next()) {
             (Some((name, _device)), None) if operation.device.is_none() => Some(name),
             // Several could not be told apart by a name that says nothing.
@@ -174,7 +181,7 @@ impl<'a> Names<'a> {
         if self.terminal_server == Some(device) {
             "TerminalServer".to_owned()
         } else {
-            self.fabric.device_id(device).to_string()
+            id(self.fabric, device)
         }
     }
 
@@ -182,7 +189,7 @@ impl<'a> Names<'a> {
         if self.terminal_server == Some(device) {
             self.fabric.id.to_string()
         } else {
-            self.fabric.device_id(device).to_string()
+            id(self.fabric, device)
         }
     }
 

@@ -1,0 +1,159 @@
+//! Declaring a fabric or a device by itself, as the API does: through the same checks and the same
+//! adoption as a whole inventory, beside what was declared before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use protocol::id::{FabricId, OperationId};
+use protocol::password::Password;
+use protocol::status::DeviceRole;
+
+use super::{Applied, Keeper, Service, ServiceError};
+use crate::execute::Values;
+use crate::inventory::{CurrentPasswords, DeviceSpec, FabricSpec, Inventory};
+use crate::journal::Entry;
+use crate::model::{Event, Fabric, Origin};
+use crate::naming;
+use crate::plan::{self, Request};
+use crate::template::{Scope, UserProfile};
+use crate::vault::Tag;
+
+/// The account of a fabric's terminal servers, and the password that it has now.
+#[derive(Debug)]
+pub struct Login {
+    /// The account's name.
+    pub user: String,
+    /// Its password.
+    pub password: Password,
+}
+
+impl Service {
+    /// Declares a fabric, and takes the password of its terminal servers where one is told: as the
+    /// current one of those that are declared, else it waits in the vault for the first of them.
+    /// The same twice changes nothing.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError`]; nothing was changed then, but for values in the vault that nothing
+    /// refers to.
+    pub async fn declare_fabric(
+        &self,
+        spec: FabricSpec,
+        login: Option<Login>,
+    ) -> Result<Applied, ServiceError> {
+        let _alone = self.declaring.lock().await;
+        let id = spec.id.clone();
+        let fabric = Inventory { fabric: spec, devices: Vec::new(), passwords: None };
+        fabric
+            .check(Some(&self.platforms()))
+            .map_err(|source| ServiceError::Inventory { source })?;
+        let Some(login) = login else {
+            return self.adopt(&fabric, &CurrentPasswords::default()).await;
+        };
+        let profile = self.shared_by_terminal_servers(&fabric.fabric, &login.user)?;
+        let is_server = |spec: &DeviceSpec| spec.role == DeviceRole::TS;
+        let mut devices = self.specs(&id).unwrap_or_default();
+        devices.retain(is_server);
+        if !devices.is_empty() {
+            let passwords = CurrentPasswords::of_profile(profile.name.clone(), login.password);
+            return self.adopt(&Inventory { devices, ..fabric }, &passwords).await;
+        }
+        let applied = self.adopt(&fabric, &CurrentPasswords::default()).await?;
+        self.keep_for_later(&self.keeper(&id)?, profile, login.password).await?;
+        Ok(applied)
+    }
+
+    /// Declares one device of a fabric anew, beside the others, and verifies it unless it is
+    /// proven.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError`]; nothing was changed then, but for values in the vault that nothing
+    /// refers to.
+    pub async fn declare_device(
+        &self,
+        fabric: &FabricId,
+        spec: DeviceSpec,
+        passwords: BTreeMap<String, Password>,
+    ) -> Result<Applied, ServiceError> {
+        let objected = |source| ServiceError::Inventory { source };
+        let _alone = self.declaring.lock().await;
+        let known: Vec<&str> =
+            self.parts.template.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let passwords =
+            CurrentPasswords::of_device(&spec.name, passwords, &known).map_err(objected)?;
+        let mut devices = self.specs(fabric)?;
+        devices.retain(|other| other.name != spec.name);
+        devices.push(spec.clone());
+        let declared = self.read(fabric, |fabric| fabric.spec.clone())?;
+        let whole = Inventory { fabric: declared, devices, passwords: None };
+        let checked = whole.check_last(Some(&self.platforms()));
+        checked.map_err(|objection| objected(objection.alone()))?;
+        self.adopt(&Inventory { devices: vec![spec], ..whole }, &passwords).await
+    }
+
+    fn specs(&self, fabric: &FabricId) -> Result<Vec<DeviceSpec>, ServiceError> {
+        self.read(fabric, |fabric| {
+            fabric.devices.values().map(|device| device.spec.clone()).collect()
+        })
+    }
+
+    /// Returns the profile with this account whose password all terminal servers share: that of one
+    /// server alone cannot be told without the server.
+    fn shared_by_terminal_servers(
+        &self,
+        fabric: &FabricSpec,
+        user: &str,
+    ) -> Result<&UserProfile, ServiceError> {
+        let shared = |profile: &&UserProfile| {
+            profile.applies(DeviceRole::TS, &fabric.feature_flags) && profile.scope == Scope::Fabric
+        };
+        let profiles = || self.parts.template.profiles.iter().filter(shared);
+        profiles().find(|profile| profile.user == user).ok_or_else(|| {
+            let known = profiles().map(|profile| profile.user.clone()).collect();
+            let user = user.chars().filter(|c| !c.is_control()).take(64).collect();
+            ServiceError::UnknownUser { user, known }
+        })
+    }
+
+    /// Stores a password for a device that will be declared later, unless it is stored already.
+    async fn keep_for_later(
+        &self,
+        keeper: &Keeper,
+        profile: &UserProfile,
+        password: Password,
+    ) -> Result<(), ServiceError> {
+        let vault = |source| ServiceError::Vault { source };
+        let fabric = keeper.journal.read(Clone::clone);
+        let name = naming::name(&fabric.id, &profile.name, None);
+        let known = fabric.foretold.get(&profile.name).and_then(|set| fabric.sets.get(set));
+        if let Some(version) = known.and_then(|record| record.shared.get(&profile.name)) {
+            let values = Values::new(Arc::clone(&self.parts.vault));
+            let known = values.open(&[(name.clone(), version.clone())]).await.map_err(vault)?;
+            if known.iter().any(|known| known.matches(&password)) {
+                return Ok(());
+            }
+        }
+        let operation = OperationId(uuid::Uuid::new_v4());
+        let tag = Tag::new(&format!("{operation}/foretold"));
+        let versions = self.parts.vault.put_all(&[(name, tag, &password)]).await.map_err(vault)?;
+        let (policy, profile) = (self.parts.policy, profile.name.clone());
+        let decide = move |fabric: &Fabric| {
+            // While an operation runs, nothing may change under it.
+            plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
+                .map_err(|refusal| ServiceError::Refused { refusal })?;
+            let stored = versions.into_iter().map(|version| (profile.clone(), version)).collect();
+            let (set, origin) = (fabric.next_set(), Origin::Adopted);
+            let (shared, own) = (stored, BTreeMap::new());
+            let stored = Event::SetStored {
+                set,
+                operation,
+                origin,
+                shared,
+                own,
+                older_names: BTreeMap::new(),
+            };
+            let events = [stored, Event::Foretold { profile, set }];
+            Ok((events.into_iter().map(Entry::Durable).collect(), ()))
+        };
+        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
+    }
+}
