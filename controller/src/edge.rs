@@ -19,6 +19,7 @@ mod answer;
 pub mod arm;
 mod auth;
 mod body;
+mod drain;
 mod fault;
 mod limit;
 pub mod native;
@@ -46,6 +47,7 @@ pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) 
         .merge(arm::routes(door))
         .layer(from_fn_with_state(Gate::new(admission, service), auth::require))
         .merge(open().router().method_not_allowed_fallback(answer::other_method))
+        .layer(from_fn(drain::finish))
         .layer(from_fn(request_id::stamp))
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 
 use protocol::credential::{Credential, Phase};
 use protocol::id::{
@@ -103,6 +104,10 @@ pub struct Fabric {
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
     pub modified: Timestamp,
+    /// How many sets are in use, once somebody has asked. Every event takes it away: nothing else
+    /// changes a fabric that others see.
+    #[serde(skip)]
+    active_set_count: OnceLock<usize>,
 }
 
 /// What a lock keeps from being changed.
@@ -268,6 +273,7 @@ impl Fabric {
             deleted: false,
             created: at,
             modified: at,
+            active_set_count: OnceLock::new(),
         }
     }
 
@@ -384,10 +390,26 @@ impl Fabric {
         credentials.flat_map(Credential::in_use).collect()
     }
 
+    /// Returns how many password sets devices use or may use. Looks through all secrets only once
+    /// after each change: everybody who shows a fabric asks.
+    #[must_use]
+    pub fn active_set_count(&self) -> usize {
+        let count = *self.active_set_count.get_or_init(|| self.active_sets().len());
+        debug_assert_eq!(count, self.active_sets().len(), "changed otherwise than by an event");
+        count
+    }
+
     /// Returns an operation by its id.
     #[must_use]
     pub fn operation(&self, id: OperationId) -> Option<&Operation> {
         self.operations.iter().rev().find(|operation| operation.id == id)
+    }
+
+    /// Returns the oldest operations, which are forgotten when one more begins.
+    #[must_use]
+    pub fn surplus(&self) -> &[Operation] {
+        let count = (self.operations.len() + 1).saturating_sub(OPERATIONS_MAX);
+        self.operations.get(..count).unwrap_or_default()
     }
 
     /// Returns the operation that is running, if any. There is at most one.
@@ -423,6 +445,7 @@ impl Fabric {
 
     /// Takes one event of the journal.
     pub fn apply(&mut self, event: &Event) {
+        self.active_set_count.take();
         event::apply(self, event);
     }
 }

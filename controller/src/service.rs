@@ -8,6 +8,7 @@ use protocol::credential;
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, ProfileName, ResourceName};
 use tokio::sync::{Mutex, watch};
 
+use self::index::OperationIndex;
 use crate::agents::Agent;
 use crate::auditor::Auditor;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
@@ -22,6 +23,7 @@ mod adopt;
 mod declare;
 mod delete;
 mod error;
+mod index;
 mod older;
 mod reveal;
 mod state;
@@ -66,6 +68,8 @@ pub struct Service {
     parts: Parts,
     make_set: Arc<dyn MakeSet>,
     fabrics: RwLock<BTreeMap<FabricId, Keeper>>,
+    /// Written before an operation is, so that none is ever missing in it.
+    operations: OperationIndex,
     /// Held while a fabric is declared, so that no two callers open its journal.
     declaring: Mutex<()>,
 }
@@ -94,6 +98,7 @@ impl Service {
             parts,
             make_set,
             fabrics: RwLock::new(BTreeMap::new()),
+            operations: OperationIndex::default(),
             declaring: Mutex::new(()),
         };
         for id in ids {
@@ -134,11 +139,15 @@ impl Service {
     }
 
     fn keep(&self, id: FabricId, keeper: Keeper) {
+        keeper.journal.read(|fabric| {
+            fabric.operations.iter().for_each(|operation| self.operations.note(operation.id, &id));
+        });
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).insert(id, keeper);
     }
 
     fn forget(&self, id: &FabricId) {
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.operations.forget_fabric(id);
     }
 
     fn keeper(&self, fabric: &FabricId) -> Result<Keeper, ServiceError> {
@@ -193,12 +202,9 @@ impl Service {
     pub fn find_device(&self, device: &DeviceId) -> Result<FabricId, ServiceError> {
         let fabrics = self.fabrics.read().unwrap_or_else(PoisonError::into_inner);
         let has = |(_id, keeper): &(&FabricId, &Keeper)| {
-            keeper.journal.read(|fabric| {
-                fabric.devices.contains_key(device.name())
-                    && fabric.device_id(device.name()) == *device
-            })
+            keeper.journal.read(|fabric| fabric.devices.contains_key(device.name()))
         };
-        let found = fabrics.iter().find(has).map(|(id, _keeper)| id.clone());
+        let found = index::beside(&fabrics, device).find(has).map(|(id, _keeper)| id.clone());
         found.ok_or_else(|| ServiceError::NotFound { what: "device", id: device.to_string() })
     }
 
@@ -227,12 +233,24 @@ impl Service {
         let policy = self.parts.policy;
         let at = (self.parts.clock)();
         let id = OperationId(uuid::Uuid::new_v4());
-        let decide = move |fabric: &Fabric| admit(fabric, &policy, &request, request_id, id, at);
-        let admitted = keeper
-            .journal
-            .write(decide)
-            .await
-            .map_err(|source| ServiceError::Journal { source })??;
+        self.operations.note(id, fabric);
+        let decide = move |fabric: &Fabric| {
+            let surplus: Vec<OperationId> = fabric.surplus().iter().map(|o| o.id).collect();
+            let (entries, admitted) = admit(fabric, &policy, &request, request_id, id, at)?;
+            Ok((entries, (admitted, surplus)))
+        };
+        let written = keeper.journal.write(decide).await;
+        let written = written.map_err(|source| ServiceError::Journal { source });
+        let admitted = match written.and_then(|decided| decided) {
+            Ok((admitted, surplus)) if admitted == id => {
+                self.operations.forget(&surplus);
+                admitted
+            }
+            other => {
+                self.operations.forget(&[id]);
+                other?.0
+            }
+        };
         if admitted == id {
             tracing::info!(operation = %id, fabric = %fabric.name(), "admitted");
             carry_out(keeper, id);
@@ -245,12 +263,22 @@ impl Service {
     /// # Errors
     /// Returns [`ServiceError::NotFound`].
     pub fn operation(&self, id: OperationId) -> Result<(FabricId, Operation), ServiceError> {
-        let fabrics = self.fabrics.read().unwrap_or_else(PoisonError::into_inner);
-        let found = fabrics.iter().find_map(|(fabric, keeper)| {
-            let operation = keeper.journal.read(|fabric| fabric.operation(id).cloned())?;
-            Some((fabric.clone(), operation))
-        });
-        found.ok_or_else(|| ServiceError::NotFound { what: "operation", id: id.to_string() })
+        self.read_operation(id, |fabric, operation| (fabric.id.clone(), operation.clone()))
+    }
+
+    /// Looks at an operation and its fabric.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::NotFound`].
+    pub fn read_operation<T>(
+        &self,
+        id: OperationId,
+        look: impl FnOnce(&Fabric, &Operation) -> T,
+    ) -> Result<T, ServiceError> {
+        let not_found = || ServiceError::NotFound { what: "operation", id: id.to_string() };
+        let fabric = self.operations.fabric_of(id).ok_or_else(not_found)?;
+        let looked = self.read(&fabric, |fabric| Some(look(fabric, fabric.operation(id)?)));
+        looked.ok().flatten().ok_or_else(not_found)
     }
 
     /// Returns all operations that are kept, the newest first.

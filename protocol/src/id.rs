@@ -59,6 +59,10 @@ impl Eq for Caseless {}
 
 impl Ord for Caseless {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Most names that are compared are the same subscription in the same case.
+        if self.0 == other.0 {
+            return Ordering::Equal;
+        }
         let lower = |text: &Self| -> Vec<u8> { text.0.to_ascii_lowercase().into_bytes() };
         let ours = self.0.bytes().map(|byte| byte.to_ascii_lowercase());
         let theirs = other.0.bytes().map(|byte| byte.to_ascii_lowercase());

@@ -34,6 +34,7 @@ def names(site):
     """What there is, for parameters that random values would never hit, and how often."""
     devices = [line for line in site.keyturn("device", "list", "-o", "json").splitlines()]
     devices = [device["name"] for device in json.loads("\n".join(devices))]
+    waiting = json.loads(site.keyturn("device", "list", "--bootstrap", "-o", "json"))
     operations = json.loads(site.keyturn("operation", "list", "-o", "json"))
     fabric = site.inventory_id
     first = fabric.replace("networkFabrics/" + site.fabric, "networkDevices/" + devices[0])
@@ -42,6 +43,7 @@ def names(site):
         "path.resourceGroupName": [site.group, site.group.upper()],
         "path.networkFabricName": [site.fabric],
         "path.networkDeviceName": devices,
+        "path.networkBootstrapDeviceName": [device["name"] for device in waiting],
         "path.operationId": [operation["name"] for operation in operations],
         "query.device": devices,
         "query.request": ["resync"],
@@ -52,6 +54,15 @@ def names(site):
         "body.passwords": [(site.lab_dir / "passwords.toml").read_text()],
         "body.baseDir": [str(site.lab_dir)],
     }
+
+
+def declare(site):
+    """Declares the lab's fabric, with one device that waits for its first password set."""
+    file = site.lab_dir / "fabric.toml"
+    switches = [device["name"] for device in site.inventory["devices"] if device["role"] != "TS"]
+    name = f'name = "{switches[-1]}"'
+    file.write_text(file.read_text().replace(name, f"{name}\nbootstrap = true"))
+    site.keyturn("fabric", "apply", "-f", file)
 
 
 def config(site):
@@ -95,8 +106,9 @@ def report(answers):
 def main(schemathesis, seconds="90", seed="2025"):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        site = installation.Site(folder, devices=4)
+        site = installation.Site(folder, devices=5, apply=False)
         try:
+            declare(site)
             (folder / "schemathesis.toml").write_text(config(site))
             callers = dict(token(site, number) for number in range(CALLERS))
             environment = os.environ | {

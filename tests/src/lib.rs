@@ -7,6 +7,7 @@
 )]
 
 pub mod accounts;
+pub mod hostile;
 pub mod line;
 pub mod linux;
 pub mod memory;

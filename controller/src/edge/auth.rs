@@ -266,6 +266,6 @@ impl Door {
 
     /// Returns the fabric of an operation.
     pub(super) fn fabric_of_operation(&self, id: OperationId) -> Result<FabricId, ServiceError> {
-        self.0.operation(id).map(|(fabric, _operation)| fabric)
+        self.0.read_operation(id, |fabric, _operation| fabric.id.clone())
     }
 }

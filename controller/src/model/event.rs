@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome};
 use super::{
-    Device, Evidence, Fabric, Lock, Notes, OPERATIONS_MAX, Origin, Proof, Secret, SetRecord,
-    Timestamp, Upgrade,
+    Device, Evidence, Fabric, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::{OlderName, SecretName};
@@ -356,7 +355,7 @@ fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence
 }
 
 fn start(fabric: &mut Fabric, operation: &Operation) {
-    let surplus = (fabric.operations.len() + 1).saturating_sub(OPERATIONS_MAX);
+    let surplus = fabric.surplus().len();
     fabric.operations.drain(..surplus);
     fabric.operations.push(operation.clone());
 }

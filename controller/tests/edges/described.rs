@@ -128,6 +128,22 @@ fn references(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// A property that must be there is one that is described.
+fn requires_what_it_knows(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            let required = fields.get("required").and_then(Value::as_array);
+            for name in required.into_iter().flatten() {
+                let known = &fields["properties"][name.as_str().unwrap()];
+                assert!(!known.is_null(), "{name} of {value}");
+            }
+            fields.values().for_each(requires_what_it_knows);
+        }
+        Value::Array(values) => values.iter().for_each(requires_what_it_knows),
+        _ => {}
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_description_names_what_it_has_and_has_what_it_names() {
     let (_world, router) = site().await;
@@ -144,4 +160,5 @@ async fn the_description_names_what_it_has_and_has_what_it_names() {
     let ids: BTreeSet<&str> =
         described.values().map(|operation| operation["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), described.len(), "two operations have one id");
+    requires_what_it_knows(&document);
 }

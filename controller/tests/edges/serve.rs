@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use clap::Parser;
 use controller::cli::{self, Command, Exit, Failure, Format, Keyturn, Terminal};
-use controller::client::{Client, Place};
+use controller::client::{Client, ClientError, Place};
 use controller::config::{Config, Flags};
 use controller::daemon::{Daemon, DaemonError, Hands, OtherError, Served, World};
 use controller::edge::{self, KnownNames};
@@ -252,5 +252,28 @@ async fn callers_that_speak_no_tls_do_no_harm() {
     assert!(!answer.starts_with(b"HTTP"), "nothing is answered in the clear");
     let listed = keyturn(&dir, "fabric list").await;
     assert_eq!(listed.out, Value::Array(Vec::new()));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_reaches_a_caller_who_has_sent_much() {
+    let lab = world(&["ce-01"]).await;
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("data");
+    let fakes = Fakes { devices: lab.devices.clone() };
+    let daemon = Daemon::start(&config(&dir), &fakes).await.unwrap();
+    let token_file = temporary.path().join("wrong.token");
+    std::fs::write(&token_file, "wrong").unwrap();
+    let server = format!("https://{}", daemon.address());
+    let place = Place { server, ca: dir.join("ca.pem"), token_file };
+    let client = Client::new(&place).unwrap();
+    for bytes in [100, 30_000, 300_000, 3_000_000] {
+        let body = serde_json::json!({ "inventory": "x".repeat(bytes) });
+        for _ in 0..20 {
+            let refused = client.post("/keyturn/v1/fabrics:apply", Some(&body)).await.unwrap_err();
+            let ClientError::Api { failure } = refused else { panic!("{bytes}: {refused:?}") };
+            assert_eq!((failure.status, failure.code.as_str()), (401, "AuthenticationFailed"));
+        }
+    }
     daemon.stop().await;
 }

@@ -74,8 +74,7 @@ pub(super) fn followed_by(
 }
 
 fn look_up(service: &Service, id: OperationId) -> Result<OperationStatus, ApiError> {
-    let (fabric, operation) = service.operation(id)?;
-    Ok(service.read(&fabric, |fabric| wire::operation(fabric, &operation))?)
+    Ok(service.read_operation(id, wire::operation)?)
 }
 
 fn status_link(path: &str) -> String {

@@ -263,7 +263,7 @@ impl Summary {
             total_devices: fabric.members().count(),
             succeeded_device_ids: succeeded,
             failed_device_ids: failed,
-            unique_password_set_count: fabric.active_sets().len(),
+            unique_password_set_count: fabric.active_set_count(),
         }
     }
 }

@@ -95,9 +95,8 @@ pub(super) async fn show(
     })?;
     let fabric = native.door.fabric_of_operation(id)?;
     let service = native.door.show(&caller, ACTION, Scope::Fabric(&fabric))?;
-    let (fabric, operation) = service.operation(id)?;
-    let body = service.read(&fabric, |fabric| {
-        OperationBody::of(fabric, &operation, Some(progress(fabric, &operation)))
+    let body = service.read_operation(id, |fabric, operation| {
+        OperationBody::of(fabric, operation, Some(progress(fabric, operation)))
     })?;
     Ok(json(StatusCode::OK, &body))
 }

@@ -117,7 +117,7 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
         ],
         feature_flags: flags.collect(),
         secret_rotation_summary: SecretRotationSummary {
-            active_password_set_count: fabric.active_sets().len(),
+            active_password_set_count: fabric.active_set_count(),
         },
         last_operation: fabric.operations.last().map(LastOperation::of_fabric),
         configuration_state: fabric.configuration_state(),

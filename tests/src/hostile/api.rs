@@ -1,0 +1,157 @@
+//! The APIs over a service in memory, with one fabric, whose devices nobody answers for.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, Uri};
+use controller::access::Tokens;
+use controller::agents::Agent;
+use controller::edge::{self, KnownNames};
+use controller::execute::Settings;
+use controller::inventory::{CurrentPasswords, Inventory};
+use controller::model::Timestamp;
+use controller::plan::Policy;
+use controller::service::{Parts, Service};
+use controller::store::MemoryStore;
+use controller::template::{PlatformLimits, SecretsTemplate};
+use controller::vault::MemoryVault;
+use protocol::frame::{FromAgent, ToAgent, VERSION};
+use protocol::id::Epoch;
+use protocol::job::Verification;
+use protocol::seal::Opener;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use super::INVENTORY;
+
+const TOKEN: &str = "the-token-of-an-owner-who-sends-rubbish";
+
+/// Requests that mean something: the first line has method and target, the rest is the body.
+pub const SEEDS: &[&str] = &[
+    "GET /openapi.json",
+    "GET /subscriptions?api-version=2025-07-15",
+    "GET /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\
+     Microsoft.ManagedNetworkFabric/networkDevices?api-version=2025-07-15&$skipToken=2f",
+    "PATCH /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\
+     Microsoft.ManagedNetworkFabric/networkDevices/ce-01?api-version=2025-07-15\n\
+     {\"tags\":{\"a\":\"b\"},\"properties\":{\"annotation\":\"c\",\"serialNumber\":\"d\"}}",
+    "POST /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\
+     Microsoft.ManagedNetworkFabric/networkFabrics/lab/lockFabric?api-version=2025-07-15\n\
+     {\"lockType\":\"Administrative\",\"action\":\"Lock\"}",
+    "POST /keyturn/v1/fabrics:apply\n{\"inventory\":\"[fabric]\",\"passwords\":\"[profiles]\"}",
+    "POST /keyturn/v1/tokens\n{\"role\":\"reader\",\"lifetimeSeconds\":60}",
+    "GET /keyturn/v1/fabrics/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/\
+     lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab/plan?request=resync",
+];
+
+struct Api {
+    runtime: Runtime,
+    router: Router,
+    /// The ends of the link that the agent would have.
+    _agent: (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>),
+}
+
+static API: LazyLock<Mutex<Api>> = LazyLock::new(|| Mutex::new(Api::start()));
+
+/// Asks as the owner: never a fault of ours, and every error in the API's form.
+#[must_use]
+pub fn api(bytes: &[u8]) -> bool {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let head = std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
+    let Some((method, target)) = head.split_once(' ') else { return false };
+    let Ok(target) = target.parse::<Uri>() else { return false };
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", "keyturn.test:1")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::from(parts.next().unwrap_or_default().to_vec()));
+    let Ok(request) = request else { return false };
+    // A router answers no CONNECT, and its paths begin with a slash.
+    if request.method() == "CONNECT" || !request.uri().path().starts_with('/') {
+        return false;
+    }
+    let is_head = request.method() == "HEAD";
+    let api = API.lock().unwrap_or_else(PoisonError::into_inner);
+    let (status, body) = api.ask(request);
+    assert!(!status.is_server_error(), "{status}: {body}");
+    if status.is_client_error() && !is_head {
+        let body: serde_json::Value = serde_json::from_str(&body).expect("an error is JSON");
+        assert!(body["error"]["code"].is_string(), "{status}: {body}");
+    }
+    status.is_success()
+}
+
+impl Api {
+    fn start() -> Self {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+        let (router, agent) = runtime.block_on(serve());
+        Self { runtime, router, _agent: agent }
+    }
+
+    fn ask(&self, request: Request<Body>) -> (StatusCode, String) {
+        self.runtime.block_on(async {
+            // So that the limit to one principal's requests does not answer for the rest.
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let answer = self.router.clone().oneshot(request).await.expect("an answer");
+            let status = answer.status();
+            let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+            (status, String::from_utf8(body.to_vec()).expect("text"))
+        })
+    }
+}
+
+async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>)) {
+    let (to, to_agent) = mpsc::channel(64);
+    let (from_agent, from) = mpsc::channel(64);
+    let key = Opener::from_seed(&[3; 32]).expect("a key").key().clone();
+    let hello = FromAgent::Hello { version: VERSION, agent: "silent".to_owned(), key };
+    from_agent.send(hello).await.expect("a place in the channel");
+    let limits = |platform: &str| PlatformLimits {
+        platform: platform.to_owned(),
+        length_min: 8,
+        length_max: 64,
+        allowed: PlatformLimits::all_but("?"),
+        first_letter_only: false,
+        hash_kinds: Vec::new(),
+    };
+    let template = Arc::new(SecretsTemplate::builtin().expect("the template"));
+    let profiles: Vec<String> = template.profiles.iter().map(|p| p.name.to_string()).collect();
+    let service = Service::start(Parts {
+        store: Arc::new(MemoryStore::new()),
+        vault: Arc::new(MemoryVault::new(Arc::new(|| 1_800_000_000))),
+        agent: Agent::attach(to, from, Epoch(1)).await.expect("the agent greets"),
+        template,
+        platforms: vec![limits("arista-eos"), limits("opengear")],
+        policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 1000 },
+        settings: settings(),
+        clock: Arc::new(|| Timestamp(1_800_000_000_000)),
+    });
+    let service = service.await.expect("a service");
+    let inventory = Inventory::parse("f", Path::new("/"), INVENTORY, None).expect("an inventory");
+    let mut passwords = "[profiles]\n".to_owned();
+    profiles.iter().for_each(|name| passwords += &format!("{name} = \"Factory-{name}.1\"\n"));
+    let passwords = CurrentPasswords::parse("p", &passwords, &inventory, None);
+    service.apply(inventory, passwords.expect("passwords")).await.expect("a fabric");
+    let platforms = vec!["arista-eos".to_owned(), "opengear".to_owned()];
+    let tokens = Arc::new(Tokens::in_memory(TOKEN));
+    (edge::routes(&service, &tokens, KnownNames { platforms, profiles }), (to_agent, from_agent))
+}
+
+fn settings() -> Settings {
+    Settings {
+        quiet_time: Duration::from_secs(30),
+        device_time_max: Duration::from_secs(90),
+        commit_timer: Duration::from_secs(300),
+        verification: Verification::ReadbackLogin,
+        retries_max: 2,
+        retry_backoff: Duration::from_secs(2),
+        halt_failures_min: 3,
+        halt_failures_percent: 34,
+    }
+}
