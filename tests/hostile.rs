@@ -1,4 +1,5 @@
-//! What reads input of others, fed with what is right and with mutations of it.
+//! What reads input of others, fed with what is right and with mutations of it: a stand-in, in
+//! seconds and in every run, for the fuzzers of `tests/fuzz`.
 
 use harness::hostile;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Whatever reads input that others wrote, each as a function of any bytes. Tests mutate what is
-//! right and feed it to them; none may panic, and what is taken must be taken the same way again.
-//! Each tells whether it took the bytes.
+//! right and feed it to them, and so do the fuzzers of `tests/fuzz`; none may panic, and what is
+//! taken must be taken the same way again. Each tells whether it took the bytes.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
