@@ -151,7 +151,7 @@ impl World for Wanted {
     fn routes(&self, served: Served<'_>) -> Router {
         let Some(answers) = &self.answers else {
             let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
-            return edge::routes(served.service, served.tokens, names);
+            return edge::routes(served.service, served.admission, names);
         };
         let text = std::fs::read_to_string(answers).expect("the answers");
         let kept: Vec<Kept> = serde_json::from_str(&text).expect("JSON");

@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, Uri};
-use controller::access::Tokens;
+use controller::access::{Admission, Tokens};
 use controller::agents::Agent;
+use controller::auditor::Auditor;
 use controller::edge::{self, KnownNames};
 use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
@@ -125,6 +126,7 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     let service = Service::start(Parts {
         store: Arc::new(MemoryStore::new()),
         vault: Arc::new(MemoryVault::new(Arc::new(|| 1_800_000_000))),
+        auditor: Auditor::in_memory().expect("a key").0,
         agent: Agent::attach(to, from, Epoch(1)).await.expect("the agent greets"),
         template,
         platforms: vec![limits("arista-eos"), limits("opengear")],
@@ -139,8 +141,9 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     let passwords = CurrentPasswords::parse("p", &passwords, &inventory, None);
     service.apply(inventory, passwords.expect("passwords")).await.expect("a fabric");
     let platforms = vec!["arista-eos".to_owned(), "opengear".to_owned()];
-    let tokens = Arc::new(Tokens::in_memory(TOKEN));
-    (edge::routes(&service, &tokens, KnownNames { platforms, profiles }), (to_agent, from_agent))
+    let admission = Admission::local(Arc::new(Tokens::in_memory(TOKEN)));
+    let names = KnownNames { platforms, profiles };
+    (edge::routes(&service, &admission, names), (to_agent, from_agent))
 }
 
 fn settings() -> Settings {
