@@ -49,14 +49,55 @@ pub async fn run(
         return audit::verify_file(file, wanted, terminal);
     }
     let client = connect(global)?;
+    let mut commands = command.split();
+    match (commands.pop(), commands.is_empty()) {
+        (Some(only), true) => carry_out(&client, only, terminal).await,
+        (last, _several) => {
+            commands.extend(last);
+            carry_out_each(&client, commands, terminal).await
+        }
+    }
+}
+
+/// Carries out commands one after the other, also after one that failed: each is about another
+/// resource.
+async fn carry_out_each(
+    client: &Client,
+    commands: Vec<ClientCommand>,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let all = commands.len();
+    let mut failures = Vec::new();
+    terminal.collect();
+    for command in commands {
+        if let Err(failure) = carry_out(client, command, terminal).await {
+            failure.write(terminal.err());
+            failures.push(failure.exit());
+        }
+    }
+    terminal.show_collected()?;
+    match failures.first() {
+        None => Ok(()),
+        Some(exit) => {
+            let failed = failures.len();
+            Err(Failure::new(*exit, format!("do this for {failed} of {all} resources")))
+        }
+    }
+}
+
+async fn carry_out(
+    client: &Client,
+    command: ClientCommand,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
     match command {
-        ClientCommand::Audit { command } => audit::run(&client, command, terminal).await,
-        ClientCommand::Fabric { command } => fabric::run(&client, command, terminal).await,
-        ClientCommand::Device { command } => device::run(&client, command, terminal).await,
-        ClientCommand::Legacy { command } => legacy::run(&client, command, terminal).await,
-        ClientCommand::Secret { command } => secret::run(&client, command, terminal).await,
-        ClientCommand::Token { command } => token::run(&client, command, terminal).await,
-        ClientCommand::Operation { command } => operation::run(&client, command, terminal).await,
+        ClientCommand::Audit { command } => audit::run(client, command, terminal).await,
+        ClientCommand::Fabric { command } => fabric::run(client, command, terminal).await,
+        ClientCommand::Device { command } => device::run(client, command, terminal).await,
+        ClientCommand::Legacy { command } => legacy::run(client, command, terminal).await,
+        ClientCommand::Secret { command } => secret::run(client, command, terminal).await,
+        ClientCommand::Token { command } => token::run(client, command, terminal).await,
+        ClientCommand::Operation { command } => operation::run(client, command, terminal).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 mod audit;
+mod several;
 mod values;
 
 use std::net::SocketAddr;
@@ -98,7 +99,7 @@ pub struct Demo {
 }
 
 /// What to ask of a daemon.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ClientCommand {
     /// Fabrics: declare, show, plan, rotate, resync, lock
     Fabric {
@@ -145,7 +146,7 @@ pub enum ClientCommand {
 }
 
 /// `keyturn fabric`
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum FabricCommand {
     /// Declare a fabric and its devices, and verify the passwords that they have now
     Apply(Apply),
@@ -173,7 +174,7 @@ pub enum FabricCommand {
 }
 
 /// `keyturn token`
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token and print it, this once
     Create(TokenCreate),
@@ -184,7 +185,7 @@ pub enum TokenCommand {
 }
 
 /// `keyturn token create`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TokenCreate {
     /// What its holder may do
     #[arg(long, value_enum)]
@@ -201,7 +202,7 @@ pub struct TokenCreate {
 }
 
 /// `keyturn token revoke`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TokenRevoke {
     /// The token's id, from `keyturn token list`
     pub id: String,
@@ -212,7 +213,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 /// `keyturn device`
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum DeviceCommand {
     /// List the devices
     List(DeviceList),
@@ -231,14 +232,14 @@ pub enum DeviceCommand {
 }
 
 /// `keyturn secret`
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum SecretCommand {
     /// Reveal what opens a device as one user now, and how that is known
     Show(SecretShow),
 }
 
 /// `keyturn operation`
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum OperationCommand {
     /// List the operations, the newest first
     List,
@@ -254,9 +255,14 @@ pub struct FabricTarget {
     /// The fabric's name or ARM id; may be left out if there is only one
     #[arg(value_name = "FABRIC", conflicts_with_all = ["ids", "resource_name"])]
     pub fabric: Option<String>,
-    /// The fabric's ARM id
-    #[arg(long, value_name = "ID", conflicts_with_all = ["resource_group", "resource_name"])]
-    pub ids: Option<String>,
+    /// The fabrics' ARM ids: one or more, each by itself
+    #[arg(
+        long,
+        value_name = "ID",
+        num_args = 1..,
+        conflicts_with_all = ["resource_group", "resource_name"]
+    )]
+    pub ids: Vec<String>,
     /// The fabric's resource group
     #[arg(long, short = 'g', value_name = "GROUP")]
     pub resource_group: Option<String>,
@@ -271,9 +277,14 @@ pub struct DeviceTarget {
     /// The device's name or ARM id
     #[arg(value_name = "DEVICE", conflicts_with_all = ["ids", "resource_name"])]
     pub device: Option<String>,
-    /// The device's ARM id
-    #[arg(long, value_name = "ID", conflicts_with_all = ["resource_group", "resource_name"])]
-    pub ids: Option<String>,
+    /// The devices' ARM ids: one or more, each by itself
+    #[arg(
+        long,
+        value_name = "ID",
+        num_args = 1..,
+        conflicts_with_all = ["resource_group", "resource_name"]
+    )]
+    pub ids: Vec<String>,
     /// The device's resource group
     #[arg(long, short = 'g', value_name = "GROUP")]
     pub resource_group: Option<String>,
@@ -283,7 +294,7 @@ pub struct DeviceTarget {
 }
 
 /// Where a list looks.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct InGroup {
     /// Only this resource group
     #[arg(long, short = 'g', value_name = "GROUP")]
@@ -291,7 +302,7 @@ pub struct InGroup {
 }
 
 /// `keyturn device list`
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct DeviceList {
     /// Only this resource group
     #[arg(long, short = 'g', value_name = "GROUP")]
@@ -305,7 +316,7 @@ pub struct DeviceList {
 }
 
 /// `keyturn fabric apply`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Apply {
     /// The inventory (TOML)
     #[arg(long, short, value_name = "FILE")]
@@ -320,7 +331,7 @@ pub struct Apply {
 }
 
 /// `keyturn fabric plan`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Plan {
     /// Which fabric.
     #[command(flatten)]
@@ -331,7 +342,7 @@ pub struct Plan {
 }
 
 /// Something to do to a fabric.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct OnFabric {
     /// Which fabric.
     #[command(flatten)]
@@ -342,7 +353,7 @@ pub struct OnFabric {
 }
 
 /// Something to do to a device.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct OnDevice {
     /// Which device.
     #[command(flatten)]
@@ -353,7 +364,7 @@ pub struct OnDevice {
 }
 
 /// What to do with a fabric whose secrets have older names.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum LegacyCommand {
     /// Show the older names, and which devices depend on them
     Show(FabricTarget),
@@ -362,7 +373,7 @@ pub enum LegacyCommand {
 }
 
 /// `keyturn fabric lock-fabric`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LockFabric {
     /// Which fabric.
     #[command(flatten)]
@@ -376,7 +387,7 @@ pub struct LockFabric {
 }
 
 /// `keyturn fabric commit-configuration`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct CommitConfiguration {
     /// Which fabric.
     #[command(flatten)]
@@ -387,7 +398,7 @@ pub struct CommitConfiguration {
 }
 
 /// `keyturn fabric upgrade`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct UpgradeFabric {
     /// Which fabric.
     #[command(flatten)]
@@ -401,7 +412,7 @@ pub struct UpgradeFabric {
 }
 
 /// `keyturn device update-admin-state`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct UpdateAdminState {
     /// Which device.
     #[command(flatten)]
@@ -415,7 +426,7 @@ pub struct UpdateAdminState {
 }
 
 /// `keyturn device upgrade`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct UpgradeDevice {
     /// Which device.
     #[command(flatten)]
@@ -426,7 +437,7 @@ pub struct UpgradeDevice {
 }
 
 /// `keyturn secret show`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SecretShow {
     /// The device's name or ARM id
     #[arg(long, value_name = "DEVICE")]
@@ -440,7 +451,7 @@ pub struct SecretShow {
 }
 
 /// Which operation.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct OperationTarget {
     /// The operation's name, or its ARM id
     #[arg(value_name = "OPERATION")]

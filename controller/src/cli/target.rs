@@ -50,7 +50,7 @@ impl Known {
 
     /// Finds one fabric. Without any name it is the only one there is.
     pub(super) fn fabric(&self, target: &FabricTarget) -> Result<String, Failure> {
-        let name = target.ids.as_deref().or(target.resource_name.as_deref());
+        let name = target.ids.first().or(target.resource_name.as_ref()).map(String::as_str);
         let wanted = Wanted {
             kind: "fabric",
             name: name.or(target.fabric.as_deref()),
@@ -62,7 +62,7 @@ impl Known {
 
     /// Finds one device.
     pub(super) fn device(&self, target: &DeviceTarget) -> Result<String, Failure> {
-        let name = target.ids.as_deref().or(target.resource_name.as_deref());
+        let name = target.ids.first().or(target.resource_name.as_ref()).map(String::as_str);
         let wanted = Wanted {
             kind: "device",
             name: name.or(target.device.as_deref()),

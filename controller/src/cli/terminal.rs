@@ -16,6 +16,8 @@ pub struct Terminal {
     format: Format,
     /// Whether progress may move the cursor.
     bars: bool,
+    /// Results that become one list.
+    collected: Option<Vec<Value>>,
 }
 
 impl std::fmt::Debug for Terminal {
@@ -35,13 +37,14 @@ impl Terminal {
             err: Box::new(io::stderr()),
             format: global.output.unwrap_or(usual),
             bars: io::stderr().is_terminal(),
+            collected: None,
         }
     }
 
     /// Writes to these instead, without moving any cursor.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format) -> Self {
-        Self { out, err, format, bars: false }
+        Self { out, err, format, bars: false, collected: None }
     }
 
     /// Tells whether progress may move the cursor.
@@ -79,13 +82,34 @@ impl Terminal {
         value: Value,
         table: impl FnOnce(&Value) -> String,
     ) -> Result<(), Failure> {
-        let text = match self.format {
-            Format::Table => table(&value),
-            Format::Json => serde_json::to_string_pretty(&flatten(value)).map_err(|source| {
-                Failure::new(Exit::Failed, format!("write the result as JSON: {source}"))
-            })?,
-        };
-        self.line(text.trim_end())
+        match (self.format, &mut self.collected) {
+            (Format::Table, _) => self.line(table(&value).trim_end()),
+            (Format::Json, Some(collected)) => {
+                collected.push(flatten(value));
+                Ok(())
+            }
+            (Format::Json, None) => self.json(&flatten(value)),
+        }
+    }
+
+    /// Keeps the results that follow for one list, where they are written as JSON.
+    pub(super) fn collect(&mut self) {
+        self.collected = Some(Vec::new());
+    }
+
+    /// Writes the results that were kept.
+    pub(super) fn show_collected(&mut self) -> Result<(), Failure> {
+        match self.collected.take() {
+            Some(collected) if self.format == Format::Json => self.json(&Value::Array(collected)),
+            _ => Ok(()),
+        }
+    }
+
+    fn json(&mut self, value: &Value) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(|source| {
+            Failure::new(Exit::Failed, format!("write the result as JSON: {source}"))
+        })?;
+        self.line(&text)
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::audit::Link;
 
 /// What to do with the audit.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum AuditCommand {
     /// Write all records out, one line of JSON each
     Export(AuditExport),
@@ -16,7 +16,7 @@ pub enum AuditCommand {
 }
 
 /// `keyturn audit export`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct AuditExport {
     /// Where to write; it must not exist yet [default: standard output]
     #[arg(long, value_name = "FILE")]
@@ -24,7 +24,7 @@ pub struct AuditExport {
 }
 
 /// `keyturn audit verify`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct AuditVerify {
     /// An exported audit, or the daemon's `audit.log` [default: ask the daemon]
     #[arg(value_name = "FILE")]
