@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::access::Admission;
 use crate::access::oidc::Prepared;
+use crate::audit::Entry;
 use crate::config::{Config, DATA_DIR_DEFAULT, Flags};
 use crate::service::Service;
 use crate::template::PlatformLimits;
@@ -130,6 +131,11 @@ impl Daemon {
     /// returns. Running operations are durable: they go on with the next start.
     pub async fn stop(self) {
         self.server.stop().await;
+        // Behind all that is still queued.
+        let service = &self.service;
+        let (action, object) = ("Keyturn/daemon/stop/action", start::PROGRAM);
+        let entry = Entry::requested("keyturn", action, object, service.now());
+        service.auditor().write_after(entry).await;
         // The file says where a daemon serves; this one no longer does.
         let _absent = std::fs::remove_file(self.dir.join(data_dir::URL_FILE));
     }

@@ -61,6 +61,22 @@ pub struct Settings {
     pub halt_failures_percent: usize,
 }
 
+/// As without a configuration, where the reasons are.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            quiet_time: Duration::from_secs(30),
+            device_time_max: Duration::from_secs(90),
+            commit_timer: Duration::from_secs(300),
+            verification: Verification::ReadbackLogin,
+            retries_max: 2,
+            retry_backoff: Duration::from_secs(2),
+            halt_failures_min: 3,
+            halt_failures_percent: 34,
+        }
+    }
+}
+
 /// Carries out the operations of one fabric.
 #[derive(Clone)]
 pub struct Executor {
@@ -146,9 +162,7 @@ impl Executor {
             }
             halted = halted.or_else(|| self.halt(id));
         }
-        self.end(id).await?;
-        self.record_end(&run).await;
-        Ok(())
+        self.end(id).await
     }
 
     /// Makes the password set of a rotation, unless it is durable already. Returns the outcome for
@@ -268,19 +282,12 @@ impl Executor {
     }
 
     async fn end(&self, id: OperationId) -> Result<(), JournalError> {
+        // Before the journal says so: a stop in between leads to a second record, and not to none.
+        self.record_end(id).await;
         let at = (self.inner.clock)();
         self.write(move |fabric| {
             let Some(operation) = fabric.operation(id) else { return Vec::new() };
-            let all = operation
-                .waves
-                .iter()
-                .flatten()
-                .all(|device| operation.outcomes.get(device) == Some(&Outcome::Succeeded));
-            let state = if all && operation.skipped.is_empty() {
-                OperationState::Succeeded
-            } else {
-                OperationState::Failed
-            };
+            let state = verdict(operation);
             vec![Event::OperationEnded { operation: id, state, at }]
         })
         .await
@@ -310,6 +317,16 @@ impl Executor {
     fn quiet_from(&self, device: &ResourceName) -> Option<Instant> {
         let touched = self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner);
         touched.get(device).map(|last| *last + self.inner.settings.quiet_time)
+    }
+}
+
+/// Tells how an operation ends whose devices have all ended.
+fn verdict(operation: &Operation) -> OperationState {
+    let mut planned = operation.waves.iter().flatten();
+    let all = planned.all(|name| operation.outcomes.get(name) == Some(&Outcome::Succeeded));
+    match all && operation.skipped.is_empty() {
+        true => OperationState::Succeeded,
+        false => OperationState::Failed,
     }
 }
 

@@ -215,7 +215,7 @@ impl Inventory {
     /// # Errors
     /// Returns the first [`Objection`].
     pub fn check_last(&self, platforms: Option<&[&str]>) -> Result<(), Objection> {
-        rules::check_last(&self.devices, platforms)
+        rules::check_last(&self.fabric, &self.devices, platforms)
     }
 }
 

@@ -100,6 +100,9 @@ pub struct Fabric {
     /// The fabric was deleted. Only the purge of its secrets may be left to do.
     #[serde(default)]
     pub deleted: bool,
+    /// The purge is done, too: whatever lies under those names now is somebody else's.
+    #[serde(default)]
+    pub purged: bool,
     /// When the fabric was first and last written.
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
@@ -152,6 +155,10 @@ pub struct Device {
     /// The version that the device was last upgraded to, if anybody said so.
     #[serde(default)]
     pub version: Option<String>,
+    /// The serial number of the device whose passwords these are, where that of the one which is to
+    /// take its place was noted before it was declared.
+    #[serde(default)]
+    pub former_serial_number: Option<String>,
 }
 
 /// What the API's users note on a resource. Nothing here depends on it.
@@ -271,6 +278,7 @@ impl Fabric {
             operations: Vec::new(),
             notes: Notes::default(),
             deleted: false,
+            purged: false,
             created: at,
             modified: at,
             active_set_count: OnceLock::new(),

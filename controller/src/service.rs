@@ -101,10 +101,11 @@ impl Service {
             operations: OperationIndex::default(),
             declaring: Mutex::new(()),
         };
+        let mut deleted = Vec::new();
         for id in ids {
             let keeper = service.open(id.clone(), None).await?;
             if keeper.journal.read(|fabric| fabric.deleted) {
-                service.finish_deletion(&keeper.journal.read(Clone::clone)).await?;
+                deleted.push(keeper);
                 continue;
             }
             service.keep(id, keeper.clone());
@@ -113,6 +114,10 @@ impl Service {
                 tracing::info!(operation = %operation, "goes on after a restart");
                 carry_out(keeper, operation);
             }
+        }
+        // When all others are known, whose passwords must not be purged with these.
+        for keeper in deleted {
+            service.purge(&keeper).await?;
         }
         Ok(Arc::new(service))
     }

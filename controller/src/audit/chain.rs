@@ -270,7 +270,8 @@ fn read(key: &PublicKey, line: &str) -> Result<(Record, Link), Fault> {
     UnparsedPublicKey::new(&ED25519, key.0)
         .verify(&hash, &signature)
         .map_err(|_unspecified| Fault::Signature)?;
-    if again != text {
+    // Hexadecimal digits have two cases, of which one is ours.
+    if again != text || line.signature != hex::encode(&signature) {
         return Err(Fault::Form);
     }
     Ok((line.record.clone(), Link { sequence: line.record.sequence, hash }))

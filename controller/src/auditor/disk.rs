@@ -64,7 +64,7 @@ fn open_files(dir: &Path) -> Result<(DiskPaper, Signer, Link), AuditError> {
         .mode(0o600)
         .open(&log)
         .map_err(|source| of_disk(failed(&log, "open", source)))?;
-    let (length, newest) = newest(&mut file, &log, &signer)?;
+    let (whole, torn, newest) = newest(&mut file, &log, &signer)?;
     let newest = newest.unwrap_or(Link::START);
     let known = known.unwrap_or(Link::START);
     let fault = if newest.sequence < known.sequence {
@@ -78,7 +78,13 @@ fn open_files(dir: &Path) -> Result<(DiskPaper, Signer, Link), AuditError> {
         let source = Broken { line: newest.sequence.saturating_add(1), fault };
         return Err(AuditError::Broken { file: log, source });
     }
-    let open = Open { file, length };
+    // Only now: a tail that hides a cut is evidence, and stays.
+    if torn > 0 {
+        tracing::warn!(bytes = torn, "an unfinished line of the audit is taken away");
+        file.set_len(whole).map_err(|source| of_disk(failed(&log, "shorten", source)))?;
+        file.sync_all().map_err(|source| of_disk(failed(&log, "flush", source)))?;
+    }
+    let open = Open { file, length: whole, end: newest };
     Ok((DiskPaper(Arc::new(Files { log, end, open: Mutex::new(open) })), signer, newest))
 }
 
@@ -121,9 +127,13 @@ fn note_end(path: &Path, end: Link) -> Result<(), AuditError> {
     replace_private(path, format!("{end}\n").as_bytes()).map_err(of_disk)
 }
 
-/// Finds the newest record and checks it by itself. A line that a crash has left unfinished was
-/// acknowledged to nobody, and is taken away. Returns the log's length in bytes, too.
-fn newest(file: &mut File, log: &Path, signer: &Signer) -> Result<(u64, Option<Link>), AuditError> {
+/// Finds the newest record and checks it by itself. Returns before it the bytes of all whole lines,
+/// and those of one that a crash has left unfinished and that was acknowledged to nobody.
+fn newest(
+    file: &mut File,
+    log: &Path,
+    signer: &Signer,
+) -> Result<(u64, u64, Option<Link>), AuditError> {
     let io = |doing| move |source| of_disk(failed(log, doing, source));
     let length = file.seek(SeekFrom::End(0)).map_err(io("read"))?;
     // A batch may be torn in its first line: the newest whole one is not far before it.
@@ -133,13 +143,8 @@ fn newest(file: &mut File, log: &Path, signer: &Signer) -> Result<(u64, Option<L
     file.take(window).read_to_end(&mut tail).map_err(io("read"))?;
     let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let torn = (tail.len() - whole) as u64;
-    if torn > 0 {
-        tracing::warn!(bytes = torn, "an unfinished line of the audit is taken away");
-        file.set_len(length - torn).map_err(io("shorten"))?;
-        file.sync_all().map_err(io("flush"))?;
-    }
     let text = String::from_utf8_lossy(tail.get(..whole).unwrap_or_default());
-    let Some(line) = text.lines().last() else { return Ok((length - torn, None)) };
+    let Some(line) = text.lines().last() else { return Ok((length - torn, torn, None)) };
     let broken = |source| AuditError::Broken { file: log.to_owned(), source };
     let form = || broken(Broken { line: 0, fault: Fault::Form });
     // Checked as the follower of what it says it follows: the chain is checked elsewhere.
@@ -154,12 +159,13 @@ fn newest(file: &mut File, log: &Path, signer: &Signer) -> Result<(u64, Option<L
     verifier
         .next(line)
         .map_err(|source| broken(Broken { line: record.sequence, fault: source.fault }))?;
-    Ok((length - torn, Some(verifier.end())))
+    Ok((length - torn, torn, Some(verifier.end())))
 }
 
 struct Open {
     file: File,
     length: u64,
+    end: Link,
 }
 
 struct Files {
@@ -184,6 +190,7 @@ impl Files {
         match noted {
             Ok(()) => {
                 open.length += lines.len() as u64;
+                open.end = end;
                 Ok(())
             }
             Err(source) => {
@@ -191,7 +198,15 @@ impl Files {
                 // written after it.
                 let taken = open.file.set_len(open.length).and_then(|()| open.file.sync_all());
                 taken.map_err(|source| failed(&self.log, "shorten", source))?;
-                Err(source)
+                // The new end may be there although it was not acknowledged: it would accuse the
+                // log of having been cut. Where there is no room for a file, the old one is there.
+                let noted = replace_private(&self.end, format!("{}\n", open.end).as_bytes());
+                match noted {
+                    Ok(()) | Err(DiskError::Full { .. } | DiskError::ReadOnly { .. }) => {
+                        Err(source)
+                    }
+                    Err(unknown) => Err(unknown),
+                }
             }
         }
     }

@@ -79,6 +79,9 @@ async fn what_a_crash_left_unfinished_is_taken_away_and_what_was_cut_is_found_at
     let two = whole.lines().take(2).map(|line| format!("{line}\n")).collect::<String>();
     check(&two, "its end was cut off").await;
     check("", "its end was cut off").await;
+    // Without its last line feed the last record is no more; the rest of it stays as evidence.
+    check(whole.trim_end(), "its end was cut off").await;
+    assert_eq!(fs::read_to_string(&log).unwrap(), whole.trim_end());
     check(&whole.replace("owner", "other"), "does not have its hash").await;
     check("rubbish\n", "no record").await;
     fs::remove_file(&log).unwrap();

@@ -128,12 +128,14 @@ async fn open_vault(config: &Config, dir: &Path) -> Result<EmbeddedVault, Daemon
         .map_err(|source| DaemonError::Vault { source })
 }
 
+/// What starts and stops.
+pub(super) const PROGRAM: &str = concat!("keyturn/", env!("CARGO_PKG_VERSION"));
+
 /// Opens the audit, and records the start in it.
 async fn open_audit(dir: &Path) -> Result<Auditor, DaemonError> {
     let failed = |source| DaemonError::Audit { source };
     let auditor = auditor::open(dir).await.map_err(failed)?;
-    let object = concat!("keyturn/", env!("CARGO_PKG_VERSION"));
-    let entry = Entry::requested("keyturn", "Keyturn/daemon/start/action", object, timestamp());
+    let entry = Entry::requested("keyturn", "Keyturn/daemon/start/action", PROGRAM, timestamp());
     auditor.write(entry).await.map_err(failed)?;
     Ok(auditor)
 }
@@ -227,6 +229,13 @@ fn tell(dir: &Path, url: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Flags;
+
+    #[test]
+    fn without_a_configuration_the_executor_has_its_own_defaults() {
+        let config = Config::without_file(&Flags::default());
+        assert_eq!(settings(&config), Settings::default());
+    }
 
     #[test]
     fn a_daemon_that_listens_everywhere_is_told_to_clients_on_loopback() {

@@ -51,20 +51,49 @@ pub(super) async fn require(
     };
     match gate.admission.admit(presented, now()).await {
         Ok(principal) => {
-            if !gate.limits.admit(principal.key(), kind(&request), Instant::now()) {
+            let (key, at) = (principal.key().to_owned(), Instant::now());
+            let may = gate.limits.has_left(&key, Kind::Denied, at)
+                && gate.limits.admit(&key, kind(&request), at);
+            if !may {
                 return too_many(&principal);
             }
             let witness = Arc::new(Witness::of(&request, &gate.auditor));
             let caller = Caller { principal: Arc::new(principal), witness: Arc::clone(&witness) };
             request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
-            witness.answered(Answered::by(&response)).await;
+            let (response, is_denied) = see_to_its_end(witness, request, next).await;
+            if is_denied {
+                gate.limits.admit(&key, Kind::Denied, at);
+            }
             response
         }
         Err(Rejected::NoKeys) => no_keys(),
         Err(rejected) => {
             let message = format!("{}.", rejected.sentence());
             refuse(&gate.admission, &message, Some(rejected))
+        }
+    }
+}
+
+/// Carries a request out, and records what became of it. What may change something is a task of its
+/// own: whoever hangs up leaves neither half of it done nor its end unrecorded.
+async fn see_to_its_end(witness: Arc<Witness>, request: Request, next: Next) -> (Response, bool) {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let work = async move {
+        let response = next.run(request).await;
+        let is_denied = witness.answered(Answered::by(&response)).await;
+        (response, is_denied)
+    };
+    if looks {
+        return work.await;
+    }
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(source) => {
+            tracing::error!(%source, "a request's task did not end");
+            let message = "The request was not carried out because of a fault in Keyturn.";
+            // Not 500 or 503: clients would repeat the request by themselves.
+            let error = ApiError::new(StatusCode::BAD_GATEWAY, "InternalFault", message);
+            (error.into_response(), false)
         }
     }
 }

@@ -13,6 +13,10 @@ const READS: Rate = Rate { burst: 20_000.0, a_second: 10_000.0 };
 /// Requests that change something: at once, and a second. Each of them is written to a disk.
 const WRITES: Rate = Rate { burst: 100.0, a_second: 20.0 };
 
+/// Requests of somebody who has no right to them: at once, and a second. Each is written to a disk,
+/// too, and an honest client has few.
+const DENIALS: Rate = Rate { burst: 100.0, a_second: 5.0 };
+
 /// Principals that are remembered; beyond it those with full buckets are forgotten.
 const PRINCIPALS_MAX: usize = 10_000;
 
@@ -29,6 +33,8 @@ pub(super) enum Kind {
     Read,
     /// It may change something.
     Write,
+    /// The caller had no right to it.
+    Denied,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +52,7 @@ impl Kind {
         match self {
             Self::Read => READS,
             Self::Write => WRITES,
+            Self::Denied => DENIALS,
         }
     }
 }
@@ -53,6 +60,15 @@ impl Kind {
 impl Limits {
     /// Counts a request; tells whether it may be made now.
     pub(super) fn admit(&self, principal: &str, kind: Kind, now: Instant) -> bool {
+        self.take(principal, kind, now, 1.0)
+    }
+
+    /// Tells whether one more request of a kind may be made now, without counting it.
+    pub(super) fn has_left(&self, principal: &str, kind: Kind, now: Instant) -> bool {
+        self.take(principal, kind, now, 0.0)
+    }
+
+    fn take(&self, principal: &str, kind: Kind, now: Instant, count: f64) -> bool {
         let rate = kind.rate();
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= PRINCIPALS_MAX {
@@ -67,7 +83,7 @@ impl Limits {
         if bucket.left < 1.0 {
             return false;
         }
-        bucket.left -= 1.0;
+        bucket.left -= count;
         true
     }
 }

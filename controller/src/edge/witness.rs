@@ -27,6 +27,8 @@ pub(super) struct Witness {
     client_request: Option<String>,
     /// What was recorded as asked for, and not yet as ended.
     open: Mutex<Vec<(u64, Entry)>>,
+    /// What somebody had no right to, and is not recorded yet.
+    denials: Mutex<Vec<Entry>>,
 }
 
 impl Witness {
@@ -37,6 +39,7 @@ impl Witness {
             request: request_id::of_answer(request),
             client_request: request_id::of_caller(request.headers()),
             open: Mutex::default(),
+            denials: Mutex::default(),
         }
     }
 
@@ -48,21 +51,27 @@ impl Witness {
         Ok(())
     }
 
-    /// Records that somebody may not do something.
+    /// Notes that somebody may not do something; it is recorded before that is answered.
     pub(super) fn denied(&self, who: &str, action: &str, on: &str) {
         let mut entry = self.entry(who, action, on);
         (entry.outcome, entry.code) = (Outcome::Refused, Some("AuthorizationFailed".to_owned()));
-        self.auditor.note(entry);
+        self.denials.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
     }
 
-    /// Records what has become of the request.
-    pub(super) async fn answered(&self, answer: Answered) {
+    /// Records what has become of the request. Tells whether the caller had no right to it.
+    pub(super) async fn answered(&self, answer: Answered) -> bool {
+        let denials = self.take_denials();
+        let is_denied = !denials.is_empty();
+        for entry in denials {
+            self.auditor.write_after(entry).await;
+        }
         for (sequence, entry) in self.take() {
             let mut entry = entry.ended(sequence, answer.outcome, now());
             entry.code.clone_from(&answer.code);
             entry.operation = answer.operation;
             self.auditor.write_after(entry).await;
         }
+        is_denied
     }
 
     fn entry(&self, who: &str, action: &str, on: &str) -> Entry {
@@ -70,6 +79,10 @@ impl Witness {
         entry.request.clone_from(&self.request);
         entry.client_request.clone_from(&self.client_request);
         entry
+    }
+
+    fn take_denials(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.denials.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take(&self) -> Vec<(u64, Entry)> {
@@ -99,9 +112,12 @@ impl Answered {
     }
 }
 
-/// A caller that hangs up is never answered; what it asked for may be done all the same.
+/// A request that comes to no end, because the daemon stops, may be done all the same.
 impl Drop for Witness {
     fn drop(&mut self) {
+        for entry in self.take_denials() {
+            self.auditor.note(entry);
+        }
         for (sequence, entry) in self.take() {
             self.auditor.note(entry.ended(sequence, Outcome::Abandoned, now()));
         }

@@ -1,9 +1,9 @@
 //! What the audit says of an operation: which devices are about to get which password set, before
 //! any of them is told, and how it ended.
 
-use protocol::id::ResourceName;
+use protocol::id::{OperationId, ResourceName};
 
-use super::{Executor, Run, failure};
+use super::{Executor, Run, failure, verdict};
 use crate::audit::{DEVICES_MAX, Entry, Outcome as Audited};
 use crate::model::{OperationKind, OperationState, Outcome};
 
@@ -20,12 +20,18 @@ impl Executor {
         run: &Run,
         wave: &[ResourceName],
     ) -> Result<(), Outcome> {
-        // A verification sends nothing that the device's operator has not told.
+        // A verification brings no new password to any device.
         if run.kind == OperationKind::Verify {
             return Ok(());
         }
-        for devices in wave.chunks(DEVICES_MAX) {
-            let mut entry = self.entry(run, "Keyturn/passwords/expose/action");
+        // After a restart some have ended before.
+        let left: Vec<ResourceName> = self.inner.journal.read(|fabric| {
+            let outcomes = fabric.operation(run.operation).map(|operation| &operation.outcomes);
+            let has_ended = |name: &ResourceName| outcomes.is_some_and(|o| o.contains_key(name));
+            wave.iter().filter(|name| !has_ended(name)).cloned().collect()
+        });
+        for devices in left.chunks(DEVICES_MAX) {
+            let mut entry = self.entry(run.operation, "Keyturn/passwords/expose/action");
             entry.set = Some(run.set);
             entry.devices = devices.to_vec();
             if let Err(error) = self.inner.auditor.write(entry).await {
@@ -38,9 +44,9 @@ impl Executor {
     }
 
     /// Records how an operation has ended.
-    pub(super) async fn record_end(&self, run: &Run) {
-        let state = self.inner.journal.read(|fabric| Some(fabric.operation(run.operation)?.state));
-        let mut entry = self.entry(run, "Keyturn/operations/end");
+    pub(super) async fn record_end(&self, id: OperationId) {
+        let state = self.inner.journal.read(|fabric| fabric.operation(id).map(verdict));
+        let mut entry = self.entry(id, "Keyturn/operations/end");
         entry.outcome = match state {
             Some(OperationState::Succeeded) => Audited::Succeeded,
             _ => Audited::Failed,
@@ -48,10 +54,10 @@ impl Executor {
         self.inner.auditor.write_after(entry).await;
     }
 
-    fn entry(&self, run: &Run, action: &str) -> Entry {
+    fn entry(&self, operation: OperationId, action: &str) -> Entry {
         let fabric = self.inner.journal.read(|fabric| fabric.id.to_string());
         let mut entry = Entry::requested(KEYTURN, action, &fabric, (self.inner.clock)());
-        entry.operation = Some(run.operation);
+        entry.operation = Some(operation);
         entry
     }
 }

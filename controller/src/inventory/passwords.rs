@@ -9,7 +9,7 @@ use protocol::id::{ProfileName, ResourceName};
 use protocol::password::{PASSWORD_BYTES_MAX, Password, PasswordError};
 
 use super::{DocumentError, Inventory, InventoryError, Objection, read};
-use crate::document::{self, Entry};
+use crate::document::{self, Entry, quoted};
 
 /// What standard input is called in errors.
 const STANDARD_INPUT: &str = "standard input";
@@ -97,7 +97,10 @@ impl CurrentPasswords {
                     let expected = "a user profile of the secrets template";
                     Objection::name("current-passwords", expected, &name, known)
                 })?;
-            own.insert(profile, password);
+            if own.insert(profile, password).is_some() {
+                let got = format!("{} in another case, too", quoted(&name));
+                return Err(Objection::new("current-passwords", "each profile once", got));
+            }
         }
         Ok(Self { devices: BTreeMap::from([(device.clone(), own)]), ..Self::default() })
     }

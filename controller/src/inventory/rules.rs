@@ -12,7 +12,6 @@ use protocol::status::DeviceRole;
 
 use super::{DeviceSpec, FabricSpec, Lockout, Objection, SshPath};
 use crate::document::quoted;
-use crate::naming::SecretName;
 
 /// TCP ports.
 pub(super) const PORT: RangeInclusive<u32> = 1..=65_535;
@@ -60,21 +59,25 @@ pub(super) fn check_profiles(fabric: &FabricSpec, profiles: &[&str]) -> Result<(
 
 /// Two secrets of one name would each have the other one's password as their newest version.
 fn check_older_names(fabric: &FabricSpec, devices: &[DeviceSpec]) -> Result<(), Objection> {
-    let mut seen: BTreeMap<SecretName, &ProfileName> = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for (profile, older) in &fabric.older_names {
         let names = match older.shared() {
-            Some(name) => vec![Some(name)],
-            None => devices.iter().map(|device| older.of(&device.name)).collect(),
+            Some(name) => vec![((profile, None), Some(name))],
+            None => {
+                let of = |device: &DeviceSpec| older.of(&device.name);
+                devices.iter().map(|d| ((profile, Some(d.name.clone())), of(d))).collect()
+            }
         };
-        for name in names {
+        for (owner, name) in names {
             let Some(name) = name else {
                 let got = format!("{} with a device's name in it", quoted(older.as_str()));
                 let expected = "names of at most 127 characters";
                 return Err(Objection::new("older-names", expected, got));
             };
-            if let Some(other) = seen.insert(name, profile).filter(|other| *other != profile) {
+            let other: Option<(&ProfileName, _)> = seen.insert(name, owner);
+            if let Some((other, _device)) = other {
                 let got = format!("{} for `{other}` and `{profile}`", quoted(older.as_str()));
-                let expected = "a name of its own for each profile";
+                let expected = "a name of its own for each secret";
                 return Err(Objection::new("older-names", expected, got));
             }
         }
@@ -84,6 +87,7 @@ fn check_older_names(fabric: &FabricSpec, devices: &[DeviceSpec]) -> Result<(), 
 
 /// Checks the last device, and what it is to the others, which were checked when they were declared.
 pub(super) fn check_last(
+    fabric: &FabricSpec,
     devices: &[DeviceSpec],
     platforms: Option<&[&str]>,
 ) -> Result<(), Objection> {
@@ -93,10 +97,16 @@ pub(super) fn check_last(
             .map_err(|objection| objection.of(index, device))?;
     }
     // The others may reach their consoles through it.
-    for (index, device) in devices.iter().enumerate() {
+    let last = devices.last().map(|device| &device.name);
+    let concerns = |device: &DeviceSpec| {
+        let server = device.console.as_ref().map(|console| &console.terminal_server);
+        Some(&device.name) == last || server == last
+    };
+    for (index, device) in devices.iter().enumerate().filter(|(_index, device)| concerns(device)) {
         check_console(device, devices).map_err(|objection| objection.of(index, device))?;
     }
-    check_unique(devices)
+    check_unique(devices)?;
+    check_older_names(fabric, devices)
 }
 
 fn check_fabric(fabric: &FabricSpec) -> Result<(), Objection> {

@@ -95,6 +95,11 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// The secrets of the deleted fabric have been purged.
+    FabricPurged {
+        /// When.
+        at: Timestamp,
+    },
     /// A device goes into or out of service.
     AdministrativeStateSet {
         /// The device.
@@ -222,9 +227,16 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             fabric.deleted = true;
             fabric.modified = *at;
         }
+        Event::FabricPurged { at } => {
+            fabric.purged = true;
+            fabric.modified = *at;
+        }
         Event::AdministrativeStateSet { device, state } => {
             if let Some(device) = fabric.devices.get_mut(device) {
                 device.administrative_state = *state;
+                if *state == AdministrativeState::Enabled {
+                    device.former_serial_number = None;
+                }
             }
         }
         Event::LockSet { lock: Lock::Administrative, locked } => {
@@ -279,7 +291,10 @@ fn noted(
     if let Some(device) = fabric.devices.get_mut(device) {
         device.notes = notes.clone();
         if let Some(serial_number) = serial_number {
-            device.spec.serial_number.clone_from(serial_number);
+            let former = std::mem::replace(&mut device.spec.serial_number, serial_number.clone());
+            if device.administrative_state != AdministrativeState::Enabled {
+                device.former_serial_number.get_or_insert(former);
+            }
         }
     }
 }
@@ -304,10 +319,12 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
         configuration_state: ConfigurationState::Succeeded,
         secrets: BTreeMap::new(),
         last_outcome: None,
+        former_serial_number: None,
         notes: Notes::default(),
         version: None,
     });
     device.spec = spec.clone();
+    device.former_serial_number = None;
     for secret in secrets {
         device.secrets.entry(secret.profile.clone()).or_insert_with(|| Secret {
             user: secret.user.clone(),

@@ -96,6 +96,7 @@ const TABLE: &[Row] = &[
     ("CommitNotInProgress", ends_commit, no_commit),
     ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
     ("DeviceInService", deletes_device, in_service),
+    ("TerminalServerInUse", deletes_device, leads_to_consoles),
     ("FabricNotEmpty", deletes_fabric, not_empty),
     ("PasswordSetsDiffer", upgrades, split_key),
     ("PasswordSetsMax", rotates, too_many_sets),
@@ -222,6 +223,27 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
         _ => None,
     }?;
     blocked(format!("the fabric has no device `{unknown}`"), "list the devices for their names")
+}
+
+fn leads_to_consoles(case: &Case<'_>) -> Option<Blocked> {
+    let Request::DeleteDevice(server) = case.request else { return None };
+    let devices: Vec<ResourceName> = case
+        .fabric
+        .devices
+        .iter()
+        .filter(|(_name, device)| {
+            device.spec.console.as_ref().is_some_and(|console| console.terminal_server == *server)
+        })
+        .map(|(name, _device)| name.clone())
+        .collect();
+    if devices.is_empty() {
+        return None;
+    }
+    Some(Blocked {
+        because: format!("the consoles of {} device(s) are reached through it", devices.len()),
+        hint: "declare these devices without that console, or delete them first".to_owned(),
+        devices,
+    })
 }
 
 fn no_older_names(case: &Case<'_>) -> Option<Blocked> {

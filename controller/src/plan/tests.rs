@@ -67,6 +67,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         last_rotation: None,
     };
     Device {
+        former_serial_number: None,
         spec,
         administrative_state: AdministrativeState::Enabled,
         configuration_state: ConfigurationState::Succeeded,

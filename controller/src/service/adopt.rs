@@ -16,11 +16,11 @@ use protocol::password::Password;
 use self::draft::{Draft, Told};
 use super::older::adopts_older;
 use super::{Keeper, Service, ServiceError};
-use crate::inventory::{CurrentPasswords, Inventory};
+use crate::inventory::{CurrentPasswords, DeviceSpec, Inventory};
 use crate::journal::Entry;
 use crate::model::event::SecretSpec;
-use crate::model::{Event, Fabric, Origin, SetRecord, Timestamp};
-use crate::naming::SecretName;
+use crate::model::{Event, Fabric, OperationKind, Origin, SetRecord, Timestamp};
+use crate::naming::{OlderName, SecretName};
 use crate::plan::{self, Request};
 use crate::vault::Tag;
 
@@ -75,6 +75,7 @@ impl Service {
             Some(keeper) => keeper.journal.read(Clone::clone),
             None => Fabric::new(id.clone(), inventory.fabric.clone(), at),
         };
+        self.check_device_names(&before, inventory)?;
         let draft = self.draft(&before, inventory, passwords).await?;
         let nothing = draft.declared.is_empty()
             && draft.told.is_empty()
@@ -88,6 +89,9 @@ impl Service {
             unchanged: inventory.devices.len() - draft.created.len() - draft.changed.len(),
             operation,
         };
+        if let Some(running) = verifying(&before, inventory).filter(|_id| nothing) {
+            return Ok(applied(Some(running)));
+        }
         if !nothing {
             self.admit_declaration(&before, &draft)?;
             let keeper = match known {
@@ -101,6 +105,21 @@ impl Service {
         }
         let operation = self.submit(&id, Request::Verify(draft.unproven.clone()), None).await?;
         Ok(applied(Some(operation)))
+    }
+
+    /// Devices are told apart by their names in a resource group, whatever fabric they are of.
+    fn check_device_names(
+        &self,
+        before: &Fabric,
+        inventory: &Inventory,
+    ) -> Result<(), ServiceError> {
+        for spec in &inventory.devices {
+            let other = self.find_device(&before.device_id(&spec.name));
+            if other.is_ok_and(|fabric| fabric != before.id) {
+                return Err(ServiceError::NameTaken { device: spec.name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// While an operation runs, nothing may change under it.
@@ -142,18 +161,35 @@ impl Service {
         draft: &Draft<'_>,
         at: Timestamp,
     ) -> Result<(), ServiceError> {
+        while !self.try_to_write(keeper, inventory, draft, at).await? {
+            tracing::info!(fabric = %inventory.fabric.id.name(), "rotated meanwhile, once more");
+        }
+        Ok(())
+    }
+
+    /// Tells whether it was written: a rotation may have taken the set's number meanwhile.
+    async fn try_to_write(
+        &self,
+        keeper: &Keeper,
+        inventory: &Inventory,
+        draft: &Draft<'_>,
+        at: Timestamp,
+    ) -> Result<bool, ServiceError> {
         let operation = OperationId(uuid::Uuid::new_v4());
+        let told = draft.told.iter().map(|told| (told.device.clone(), told.profile.clone()));
+        let found = draft.found.iter();
+        let found = found.map(|(device, profile, _version)| (device.clone(), profile.clone()));
+        let adopted: Vec<(ResourceName, ProfileName)> = told.chain(found).collect();
         // Nobody else adopts meanwhile: the caller holds `declaring`.
         let (set, record, older_names) = keeper.journal.read(|fabric| {
             let older_names = match adopts_older(fabric, inventory) {
                 true => inventory.fabric.older_names.clone(),
                 false => BTreeMap::new(),
             };
-            let told = draft.told.iter().map(|told| (&told.device, &told.profile));
-            let found = draft.found.iter().map(|(device, profile, _version)| (device, profile));
-            let set = fabric.adopting_set(told.chain(found), &older_names);
+            let set = adopting_set(fabric, &adopted, &older_names);
             (set, fabric.sets.get(&set).cloned(), older_names)
         });
+        let names = older_names.clone();
         let (shared, own) = self.store_told(operation, draft, record).await?;
         let mut events = vec![Event::FabricDeclared { spec: inventory.fabric.clone(), at }];
         if !draft.told.is_empty() || !draft.found.is_empty() {
@@ -174,15 +210,19 @@ impl Service {
         }
         let retold: Vec<(ResourceName, ProfileName)> =
             draft.told.iter().map(|told| (told.device.clone(), told.profile.clone())).collect();
-        let replaced = draft.replaced.clone();
+        let (replaced, moved) = (draft.replaced.clone(), draft.moved.clone());
         let policy = self.parts.policy;
         let decide = move |fabric: &Fabric| {
-            // An operation may have begun while the vault was written.
+            // An operation may have begun while the vault was written, or begun and ended.
             plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
                 .map_err(|refusal| ServiceError::Refused { refusal })?;
+            if adopting_set(fabric, &adopted, &names) != set {
+                return Ok((Vec::new(), false));
+            }
             let mut entries: Vec<Entry> = events.into_iter().map(Entry::Durable).collect();
             entries.extend(adopt_again(fabric, &retold, &replaced, set, at));
-            Ok::<_, ServiceError>((entries, ()))
+            entries.extend(look_again(fabric, &moved, &retold, at));
+            Ok::<_, ServiceError>((entries, true))
         };
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }
@@ -238,8 +278,46 @@ impl Service {
     }
 }
 
+fn adopting_set(
+    fabric: &Fabric,
+    adopted: &[(ResourceName, ProfileName)],
+    older_names: &BTreeMap<ProfileName, OlderName>,
+) -> PasswordSet {
+    let secrets = adopted.iter().map(|(device, profile)| (device, profile));
+    fabric.adopting_set(secrets, older_names)
+}
+
 type SharedVersions = BTreeMap<ProfileName, SecretVersion>;
 type OwnVersions = BTreeMap<ResourceName, BTreeMap<ProfileName, SecretVersion>>;
+
+/// Returns the operation that verifies all devices of an inventory just now, if there is one.
+fn verifying(fabric: &Fabric, inventory: &Inventory) -> Option<OperationId> {
+    let running = fabric.running_operation()?;
+    let is_in = |spec: &DeviceSpec| running.waves.iter().flatten().any(|name| *name == spec.name);
+    let all = !inventory.devices.is_empty() && inventory.devices.iter().all(is_in);
+    (running.kind == OperationKind::Verify && all).then_some(running.id)
+}
+
+/// What was proven of a device that is reached in another way now may have been another device's:
+/// it is asked again.
+fn look_again(
+    fabric: &Fabric,
+    moved: &BTreeSet<ResourceName>,
+    retold: &[(ResourceName, ProfileName)],
+    at: Timestamp,
+) -> Vec<Entry> {
+    let entries = moved.iter().filter_map(|name| {
+        let device = fabric.devices.get(name)?;
+        let is_told = |profile: &ProfileName| {
+            retold.iter().any(|(device, told)| device == name && told == profile)
+        };
+        let profiles = device.secrets.keys().filter(|profile| !is_told(profile));
+        let events: Vec<_> =
+            profiles.map(|profile| (profile.clone(), credential::Event::Rebooted)).collect();
+        Some(crate::execute::durable(device, name, &events, None, at))
+    });
+    entries.flatten().map(Entry::Durable).collect()
+}
 
 /// A told password of a secret that is known already is one more candidate; that of a device which
 /// stands in another's place is the only one, and the fabric's newest set shall follow it.

@@ -42,6 +42,8 @@ impl Service {
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
         let id = spec.id.clone();
+        // What is known of it may have changed since the caller looked.
+        let spec = self.read(&id, |fabric| fabric.spec.clone()).unwrap_or(spec);
         let fabric = Inventory { fabric: spec, devices: Vec::new(), passwords: None };
         fabric
             .check(Some(&self.platforms()))
@@ -76,8 +78,9 @@ impl Service {
     ) -> Result<Applied, ServiceError> {
         let objected = |source| ServiceError::Inventory { source };
         let _alone = self.declaring.lock().await;
-        let known: Vec<&str> =
-            self.parts.template.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let flags = self.read(fabric, |fabric| fabric.spec.feature_flags.clone())?;
+        let applicable = self.parts.template.applicable(spec.role, &flags);
+        let known: Vec<&str> = applicable.map(|profile| profile.name.as_str()).collect();
         let passwords =
             CurrentPasswords::of_device(&spec.name, passwords, &known).map_err(objected)?;
         let mut devices = self.specs(fabric)?;

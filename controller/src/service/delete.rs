@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use protocol::id::{DeviceId, FabricId};
+use protocol::id::{DeviceId, FabricId, SecretVersion};
 
-use super::{Service, ServiceError};
+use super::{Keeper, Service, ServiceError};
 use crate::journal::Entry;
 use crate::model::{Event, Fabric};
-use crate::naming::{self, OlderName, SecretName};
+use crate::naming::{self, SecretName};
 use crate::plan::{self, Request};
-use crate::vault::{Vault, VaultError};
 
 impl Service {
     /// Forgets a device. Its passwords stay in the vault until the fabric is deleted. Tells whether
@@ -34,7 +33,7 @@ impl Service {
         Ok(true)
     }
 
-    /// Forgets a fabric that has no devices, and purges all versions of its secrets. Tells whether
+    /// Forgets a fabric that has no devices, and purges its secrets. Tells whether
     /// there was one. A purge that is interrupted is finished by the next start.
     ///
     /// # Errors
@@ -52,32 +51,81 @@ impl Service {
         let written = keeper.journal.write(decide).await;
         written.map_err(|source| ServiceError::Journal { source })??;
         self.forget(id);
-        let names = keeper.journal.read(secrets);
-        purge(self.parts.vault.as_ref(), &names)
-            .await
-            .map_err(|source| ServiceError::Vault { source })?;
-        tracing::warn!(fabric = %id.name(), secrets = names.len(), "deleted and purged");
+        self.purge(&keeper).await?;
+        tracing::warn!(fabric = %id.name(), "deleted and purged");
         Ok(true)
     }
 
-    /// Finishes the deletion of a fabric that an earlier run has deleted.
-    pub(super) async fn finish_deletion(&self, fabric: &Fabric) -> Result<(), ServiceError> {
-        purge(self.parts.vault.as_ref(), &secrets(fabric))
-            .await
-            .map_err(|source| ServiceError::Vault { source })
+    /// Purges the secrets of a deleted fabric, once; what is interrupted is done again. Versions
+    /// that another fabric refers to stay.
+    pub(super) async fn purge(&self, keeper: &Keeper) -> Result<(), ServiceError> {
+        if keeper.journal.read(|fabric| fabric.purged) {
+            return Ok(());
+        }
+        let own = keeper.journal.read(own_names);
+        let mut wanted = keeper.journal.read(older_versions);
+        let vault = self.parts.vault.as_ref();
+        let failed = |source| ServiceError::Vault { source };
+        for name in own {
+            let versions = vault.versions(&name).await.map_err(failed)?;
+            wanted.extend(versions.into_iter().map(|version| (name.clone(), version.version)));
+        }
+        for (name, version) in wanted.difference(&self.referenced()?) {
+            vault.purge(name, version).await.map_err(failed)?;
+        }
+        let at = (self.parts.clock)();
+        let decide = move |_fabric: &Fabric| {
+            Ok::<_, ServiceError>((vec![Entry::Durable(Event::FabricPurged { at })], ()))
+        };
+        keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
+    }
+
+    /// Returns every version that a fabric refers to.
+    fn referenced(&self) -> Result<BTreeSet<Located>, ServiceError> {
+        let mut all = BTreeSet::new();
+        for id in self.fabrics() {
+            all.extend(self.read(&id, located)?);
+        }
+        Ok(all)
     }
 }
 
-/// The names of all secrets that a fabric ever had: those that its devices share, and each
-/// device's own.
-fn secrets(fabric: &Fabric) -> BTreeSet<SecretName> {
+/// A version, by its secret's name.
+type Located = (SecretName, SecretVersion);
+
+/// The versions of all sets, as devices refer to them.
+fn located(fabric: &Fabric) -> BTreeSet<Located> {
+    let mut all = older_versions(fabric);
+    for (device, known) in &fabric.devices {
+        for profile in known.secrets.keys() {
+            let sets = fabric.sets.keys();
+            all.extend(sets.filter_map(|set| fabric.located(device, profile, *set)));
+        }
+    }
+    all
+}
+
+/// The versions that lie under older names. Other versions under these names are not ours.
+fn older_versions(fabric: &Fabric) -> BTreeSet<Located> {
+    let mut all = BTreeSet::new();
+    for set in fabric.sets.values() {
+        for (profile, older) in &set.older_names {
+            let shared = set.shared.get(profile);
+            all.extend(older.shared().zip(shared.cloned()));
+            let own = set
+                .own
+                .iter()
+                .filter_map(|(device, own)| Some((older.of(device)?, own.get(profile)?.clone())));
+            all.extend(own);
+        }
+    }
+    all
+}
+
+/// The names that [`naming`] has given to the secrets that a fabric ever had: nobody else has them.
+fn own_names(fabric: &Fabric) -> BTreeSet<SecretName> {
     let mut names = BTreeSet::new();
     for set in fabric.sets.values() {
-        let older = set.older_names.values();
-        names.extend(older.filter_map(OlderName::shared));
-        for device in set.own.keys() {
-            names.extend(set.older_names.values().filter_map(|older| older.of(device)));
-        }
         names.extend(set.shared.keys().map(|profile| naming::name(&fabric.id, profile, None)));
         for (device, profiles) in &set.own {
             for profile in profiles.keys() {
@@ -87,13 +135,4 @@ fn secrets(fabric: &Fabric) -> BTreeSet<SecretName> {
         }
     }
     names
-}
-
-async fn purge(vault: &dyn Vault, names: &BTreeSet<SecretName>) -> Result<(), VaultError> {
-    for name in names {
-        for version in vault.versions(name).await? {
-            vault.purge(name, &version.version).await?;
-        }
-    }
-    Ok(())
 }

@@ -50,6 +50,23 @@ pub enum ServiceError {
         /// The accounts whose passwords terminal servers share.
         known: Vec<String>,
     },
+    /// Another fabric of the resource group has a device of that name.
+    #[error("declare device `{device}`: another fabric of the resource group has one of that name")]
+    NameTaken {
+        /// The device.
+        device: ResourceName,
+    },
+    /// A password was told of a device whose secrets take none now.
+    #[error(
+        "take the password of `{profile}` on device `{device}`: the device is out of service or \
+         being looked at, and keeps the passwords that are known of it"
+    )]
+    PasswordNotTaken {
+        /// The device.
+        device: ResourceName,
+        /// The profile.
+        profile: ProfileName,
+    },
     /// Two secrets would have one name in the vault.
     #[error("name the secrets of the fabric")]
     Names {
@@ -124,6 +141,15 @@ impl ServiceError {
                 Some("tell it with the terminal server itself".to_owned())
             }
             Self::UnknownUser { known, .. } => Some(format!("use one of {}", known.join(", "))),
+            Self::NameTaken { .. } => {
+                Some("give it another name, or delete the other one".to_owned())
+            }
+            Self::PasswordNotTaken { .. } => Some(
+                "enable the device, and tell the password again if it refuses those that are \
+                 known; if another device stands in its place, put it into RMA and declare its new \
+                 host key or serial number"
+                    .to_owned(),
+            ),
             Self::Names { source } => Some(source.hint().to_owned()),
             Self::Fixed { .. } => {
                 Some("give the new device a name of its own, or replace it (RMA)".to_owned())
@@ -143,6 +169,8 @@ impl ServiceError {
             | Self::Refused { .. }
             | Self::Inventory { .. }
             | Self::PasswordMissing { .. }
+            | Self::NameTaken { .. }
+            | Self::PasswordNotTaken { .. }
             | Self::UnknownUser { .. }
             | Self::Names { .. }
             | Self::Fixed { .. } => Fault::Operator,

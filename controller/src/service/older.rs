@@ -2,6 +2,8 @@
 //! format of their own: they are adopted with a map of those names, and keep them until a rotation
 //! gives them names of that format.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::id::{ProfileName, SecretVersion};
 use protocol::password::Password;
 
@@ -10,6 +12,7 @@ use crate::execute::Values;
 use crate::inventory::Inventory;
 use crate::model::Fabric;
 use crate::naming::{NameCollision, OlderName, SecretName};
+use crate::template::Scope;
 
 /// Tells whether what is adopted with this inventory lies under older names.
 pub(super) fn adopts_older(before: &Fabric, inventory: &Inventory) -> bool {
@@ -24,6 +27,22 @@ pub(super) fn older_name<'i>(
 ) -> Option<&'i OlderName> {
     let older = inventory.fabric.older_names.get(profile)?;
     adopts_older(before, inventory).then_some(older)
+}
+
+/// The names that a fabric's secrets have, had in any set, or will have.
+fn claimed(fabric: &Fabric) -> BTreeSet<SecretName> {
+    let maps = fabric.sets.values().map(|set| &set.older_names);
+    let older: Vec<&OlderName> =
+        maps.chain([&fabric.spec.older_names]).flat_map(BTreeMap::values).collect();
+    let mut names: BTreeSet<SecretName> = older.iter().filter_map(|name| name.shared()).collect();
+    let gone = fabric.sets.values().flat_map(|set| set.own.keys());
+    for device in fabric.devices.keys().chain(gone) {
+        names.extend(older.iter().filter_map(|name| name.of(device)));
+    }
+    for device in fabric.devices.values() {
+        names.extend(device.secrets.values().map(|secret| secret.name.clone()));
+    }
+    names
 }
 
 impl Service {
@@ -51,6 +70,17 @@ impl Service {
             self.parts.template.profiles.iter().map(|profile| profile.name.as_str()).collect();
         let checked = inventory.check_profiles(&profiles);
         checked.map_err(|source| ServiceError::Inventory { source })?;
+        for profile in &self.parts.template.profiles {
+            let older = inventory.fabric.older_names.get(&profile.name);
+            if profile.scope == Scope::Device && older.is_some_and(|older| !older.is_own()) {
+                let (first, second) = ("one device".to_owned(), "another device".to_owned());
+                let shared = older.and_then(OlderName::shared);
+                if let Some(name) = shared {
+                    let source = NameCollision { first, second, name };
+                    return Err(ServiceError::Names { source });
+                }
+            }
+        }
         let names = |devices: Vec<_>, older: &OlderName| -> Vec<SecretName> {
             match older.shared() {
                 Some(name) => vec![name],
@@ -58,20 +88,12 @@ impl Service {
             }
         };
         for other in self.fabrics().into_iter().filter(|id| *id != inventory.fabric.id) {
-            let taken: Vec<(ProfileName, SecretName)> = self.read(&other, |fabric| {
-                let devices = || fabric.devices.keys().cloned().collect();
-                let older = fabric.spec.older_names.iter();
-                older
-                    .flat_map(|(profile, older)| {
-                        names(devices(), older).into_iter().map(|name| (profile.clone(), name))
-                    })
-                    .collect()
-            })?;
+            let taken = self.read(&other, claimed)?;
             for (profile, older) in &inventory.fabric.older_names {
                 let devices = inventory.devices.iter().map(|device| device.name.clone()).collect();
                 for name in names(devices, older) {
-                    if let Some((theirs, _name)) = taken.iter().find(|(_, taken)| *taken == name) {
-                        let second = format!("{theirs} of fabric {}", other.name());
+                    if taken.contains(&name) {
+                        let second = format!("a secret of fabric {}", other.name());
                         let source = NameCollision { first: profile.to_string(), second, name };
                         return Err(ServiceError::Names { source });
                     }

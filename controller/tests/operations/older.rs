@@ -9,7 +9,7 @@ use controller::service::ServiceError;
 use controller::vault::{Tag, Vault};
 use protocol::password::Password;
 
-use crate::world::{Fault, World, world};
+use crate::world::{Fault, World, start, world};
 use crate::{SWITCHES, resync, rotate};
 
 const OLDER: &str = "[fabric.older-names]\nadmin = \"lab-{device}-admin\"\n\
@@ -155,7 +155,32 @@ async fn an_older_name_that_is_taken_or_of_no_profile_is_refused_and_nothing_is_
         }
     };
     let other = world.inventory.replace("networkFabrics/lab", "networkFabrics/other");
-    check(other.clone(), "admin of fabric lab").await;
+    let other = other.replace("resourceGroups/lab", "resourceGroups/other");
+    check(other.clone(), "a secret of fabric lab").await;
     check(other.replace("TelcoRW = \"lab", "Telco0 = \"lab"), "user profile").await;
     assert_eq!(world.service.fabrics().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_is_done_once_and_takes_nothing_of_another_fabric() {
+    let mut world = older_world().await;
+    world.adopt().await;
+    for device in SWITCHES {
+        let id = world.device_id(device);
+        let disable = controller::service::StateAction::Disable;
+        world.service.set_administrative_state(&id, disable).await.unwrap();
+        world.service.delete_device(&id).await.unwrap();
+    }
+    world.service.delete_fabric(&world.fabric()).await.unwrap();
+    // The same devices and names, declared in the right place this time.
+    let elsewhere = world.inventory.replace("resourceGroups/lab", "resourceGroups/right");
+    world.inventory = elsewhere;
+    let applied = world.apply().await;
+    let held = count(&world, "lab-rw").await;
+    assert_eq!((applied.created.len(), held), (SWITCHES.len(), 1));
+    for _ in 0..2 {
+        start(&world.store, &world.vault, &world.auditor, &world.devices).await;
+        assert_eq!(count(&world, "lab-rw").await, held, "a restart purges nothing again");
+        assert_eq!(count(&world, "lab-ce-01-admin").await, 1);
+    }
 }

@@ -18,7 +18,7 @@ use controller::template::{PlatformLimits, SecretsTemplate};
 use controller::vault::MemoryVault;
 use protocol::frame::{FromAgent, ToAgent, VERSION};
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, PasswordSet, ProfileName};
-use protocol::job::{Job, Verification, Work};
+use protocol::job::{Job, Work};
 use protocol::report::{Finish, Match, Observation, Reason, Report, Stop};
 use protocol::seal::{Binding, Bundle, Opener};
 use tokio::sync::mpsc;
@@ -143,16 +143,7 @@ pub(crate) async fn start(
         template: Arc::new(SecretsTemplate::builtin().unwrap()),
         platforms: vec![limits("arista-eos"), limits("opengear")],
         policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 100 },
-        settings: Settings {
-            quiet_time: Duration::from_secs(30),
-            device_time_max: Duration::from_secs(90),
-            commit_timer: Duration::from_secs(300),
-            verification: Verification::ReadbackLogin,
-            retries_max: 2,
-            retry_backoff: Duration::from_secs(2),
-            halt_failures_min: 3,
-            halt_failures_percent: 34,
-        },
+        settings: Settings::default(),
         clock: Arc::new(|| Timestamp(1_800_000_000_000)),
     })
     .await

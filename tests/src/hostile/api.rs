@@ -21,7 +21,6 @@ use controller::template::{PlatformLimits, SecretsTemplate};
 use controller::vault::MemoryVault;
 use protocol::frame::{FromAgent, ToAgent, VERSION};
 use protocol::id::Epoch;
-use protocol::job::Verification;
 use protocol::seal::Opener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -131,7 +130,7 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
         template,
         platforms: vec![limits("arista-eos"), limits("opengear")],
         policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 1000 },
-        settings: settings(),
+        settings: Settings::default(),
         clock: Arc::new(|| Timestamp(1_800_000_000_000)),
     });
     let service = service.await.expect("a service");
@@ -144,17 +143,4 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     let admission = Admission::local(Arc::new(Tokens::in_memory(TOKEN)));
     let names = KnownNames { platforms, profiles };
     (edge::routes(&service, &admission, names), (to_agent, from_agent))
-}
-
-fn settings() -> Settings {
-    Settings {
-        quiet_time: Duration::from_secs(30),
-        device_time_max: Duration::from_secs(90),
-        commit_timer: Duration::from_secs(300),
-        verification: Verification::ReadbackLogin,
-        retries_max: 2,
-        retry_backoff: Duration::from_secs(2),
-        halt_failures_min: 3,
-        halt_failures_percent: 34,
-    }
 }

@@ -14,7 +14,6 @@ use controller::plan::{Policy, Request};
 use controller::service::{Parts, Revealed, Service, ServiceError};
 use fixtures::device::Check;
 use protocol::id::{Epoch, OperationId, ProfileName};
-use protocol::job::Verification;
 use protocol::password::Password;
 use protocol::seal::Opener;
 use protocol::status::SynchronizationStatus;
@@ -148,16 +147,7 @@ impl World<'_> {
             template: Arc::clone(&self.tools.template),
             platforms: self.tools.limits.clone(),
             policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 100 },
-            settings: Settings {
-                quiet_time: Duration::from_secs(30),
-                device_time_max: Duration::from_secs(90),
-                commit_timer: Duration::from_secs(300),
-                verification: Verification::ReadbackLogin,
-                retries_max: 2,
-                retry_backoff: Duration::from_secs(2),
-                halt_failures_min: 3,
-                halt_failures_percent: 34,
-            },
+            settings: Settings::default(),
             clock: Arc::new(move || Timestamp(i64::try_from(clock.now_ms()).unwrap())),
         }
     }

@@ -54,8 +54,8 @@ fn fabrics(
     let next_link = page.next_link(request)?;
     let mut value = Vec::with_capacity(page.ids.len());
     for id in &page.ids {
-        let fabric = service.read(id, |fabric| wire::fabric(service, fabric));
-        value.push(fabric?);
+        // What has been deleted meanwhile is not in the list.
+        value.extend(service.read(id, |fabric| wire::fabric(service, fabric)).ok());
     }
     Ok(json(StatusCode::OK, &Page { value, next_link }))
 }
@@ -71,23 +71,25 @@ fn devices(
     let in_scope = |id: &FabricId| caller.sees(id) && scope.holds(id.subscription(), id.group());
     let fabrics: Vec<FabricId> = service.fabrics().into_iter().filter(in_scope).collect();
     for fabric in &fabrics {
-        let names = service.read(fabric, |fabric| {
+        let names = service.read(fabric, |fabric| -> Vec<DeviceId> {
             let devices = fabric.devices.iter();
             let chosen = devices.filter(|(_name, device)| DeviceKind::of(device) == kind);
-            ids.extend(chosen.map(|(name, _device)| fabric.device_id(name)));
+            chosen.map(|(name, _device)| fabric.device_id(name)).collect()
         });
-        names?;
+        ids.extend(names.into_iter().flatten());
     }
     let page = Cut::new(ids, query)?;
     let next_link = page.next_link(request)?;
     let mut value = Vec::with_capacity(page.ids.len());
     for id in &page.ids {
-        let fabric = service.find_device(id)?;
+        // What has been deleted meanwhile is not in the list, nor what is another's by now.
+        let fabric = service.find_device(id).ok().filter(|fabric| fabrics.contains(fabric));
+        let Some(fabric) = fabric else { continue };
         let device = service.read(&fabric, |fabric| {
             let (name, device) = fabric.devices.get_key_value(id.name())?;
             Some(wire::any_device(service, fabric, name, device))
         });
-        value.extend(device?);
+        value.extend(device.ok().flatten());
     }
     Ok(json(StatusCode::OK, &Page { value, next_link }))
 }

@@ -149,7 +149,7 @@ pub(super) async fn delete(
     if let Target::Device(id, kind) = &target
         && door.fabric_of_kind(id, *kind == DeviceKind::Bootstrap).is_err()
     {
-        return Ok(raw(StatusCode::NO_CONTENT, Body::empty()));
+        return Ok(deleted());
     }
     let service = Arc::clone(service);
     let work = async move {
@@ -160,7 +160,12 @@ pub(super) async fn delete(
         }
     };
     to_its_end(work).await?;
-    Ok(raw(StatusCode::NO_CONTENT, Body::empty()))
+    Ok(deleted())
+}
+
+/// Says that something is not there (any more).
+pub(super) fn deleted() -> Response {
+    raw(StatusCode::NO_CONTENT, Body::empty())
 }
 
 /// Reads a resource, which may hold passwords.

@@ -15,6 +15,7 @@ use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::body;
 use crate::edge::fault::to_its_end;
+use crate::edge::witness::Started;
 use crate::inventory::{CurrentPasswords, DocumentError, Inventory};
 use crate::service::Applied;
 
@@ -74,7 +75,12 @@ pub(super) async fn apply(
     let service = Arc::clone(service);
     let work = async move { service.apply(inventory, passwords).await };
     let applied = to_its_end(work).await?;
-    Ok(json(StatusCode::OK, &AppliedBody::from(applied)))
+    let operation = applied.operation;
+    let mut response = json(StatusCode::OK, &AppliedBody::from(applied));
+    if let Some(operation) = operation {
+        response.extensions_mut().insert(Started(operation));
+    }
+    Ok(response)
 }
 
 impl Native {

@@ -37,6 +37,8 @@ pub(super) struct Draft<'p> {
     pub(super) unproven: BTreeSet<ResourceName>,
     /// Devices in whose place, by this application, other ones stand.
     pub(super) replaced: BTreeSet<ResourceName>,
+    /// Devices that are reached in another way than before.
+    pub(super) moved: BTreeSet<ResourceName>,
     pub(super) declared: Vec<(DeviceSpec, Vec<(ProfileName, SecretSpecDraft)>)>,
 }
 
@@ -76,6 +78,8 @@ impl Service {
                 fixed(device, spec)?;
                 if is_replaced(device, spec) {
                     draft.replaced.insert(spec.name.clone());
+                } else if is_moved(device, spec) {
+                    draft.moved.insert(spec.name.clone());
                 }
             }
             let case = Case { before, inventory, passwords, spec, values: &values };
@@ -127,8 +131,17 @@ impl Service {
                 });
             }
             (None, Some(_)) => true,
-            (Some(secret), Some(value)) if !is_proven(secret) => {
-                !is_known(before, spec, &profile.name, secret, value, values).await?
+            (Some(secret), Some(value))
+                if !is_proven(secret) || draft.moved.contains(&spec.name) =>
+            {
+                let is_new = !is_known(before, spec, &profile.name, secret, value, values).await?;
+                if is_new && !takes_candidates(secret) {
+                    return Err(ServiceError::PasswordNotTaken {
+                        device: spec.name.clone(),
+                        profile: profile.name.clone(),
+                    });
+                }
+                is_new
             }
             (Some(_), _) => false,
         };
@@ -168,7 +181,13 @@ fn foretold(
 }
 
 fn is_proven(secret: &Secret) -> bool {
-    matches!(secret.credential.phase, Phase::Settled | Phase::Held)
+    secret.credential.phase == Phase::Settled
+}
+
+/// Tells whether the protocol takes one more candidate now: not of a device that is out of service,
+/// and not in the middle of finding out.
+fn takes_candidates(secret: &Secret) -> bool {
+    matches!(secret.credential.phase, Phase::Settled | Phase::BackOff | Phase::Drift)
 }
 
 /// Tells whether a told password is one of the versions that the secret has already.
@@ -197,8 +216,11 @@ fn note(
     secrets: Vec<(ProfileName, SecretSpecDraft)>,
 ) {
     let changed = device.is_none_or(|device| device.spec != *spec) || !secrets.is_empty();
+    let moved = draft.moved.contains(&spec.name);
     let unproven = device.is_none_or(|device| {
+        let in_service = device.administrative_state == AdministrativeState::Enabled;
         !secrets.is_empty()
+            || (moved && in_service)
             || device.credentials().any(|credential| {
                 matches!(credential.phase, Phase::BackOff | Phase::Drift)
                     && credential.status() == SynchronizationStatus::OutOfSync
@@ -212,9 +234,16 @@ fn note(
     if unproven {
         draft.unproven.insert(spec.name.clone());
     }
-    if changed {
+    if changed || draft.replaced.contains(&spec.name) {
         draft.declared.push((spec.clone(), secrets));
     }
+}
+
+/// Tells whether a device is reached in another way than before: what was proven may have been
+/// another device's.
+fn is_moved(device: &Device, spec: &DeviceSpec) -> bool {
+    let way = |spec: &DeviceSpec| (spec.ssh.clone(), spec.serial.clone(), spec.console.clone());
+    way(&device.spec) != way(spec)
 }
 
 /// Tells whether an operator says that another device stands in the place of one that is being
@@ -222,7 +251,10 @@ fn note(
 fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
     let key = |spec: &DeviceSpec| spec.ssh.as_ref().map(|ssh| ssh.host_key.clone());
     let other = match (key(&device.spec), key(spec)) {
-        (None, None) => device.spec.serial_number != spec.serial_number,
+        (None, None) => {
+            let known = device.former_serial_number.as_ref().unwrap_or(&device.spec.serial_number);
+            *known != spec.serial_number
+        }
         (was, is) => was != is,
     };
     device.administrative_state == AdministrativeState::RMA && other
