@@ -1,5 +1,7 @@
 //! Puts a job together: accounts, ways to the device, sealed passwords.
 
+use std::collections::BTreeSet;
+
 use protocol::credential::{Label, Phase};
 use protocol::id::{PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::job::{Access, Account, Job, JobId, Lockout, Path, Probe, Rules, Work};
@@ -11,13 +13,16 @@ use super::{Executor, Run};
 use crate::inventory::{DeviceSpec, PathKind};
 use crate::model::{Device, Fabric, Secret};
 use crate::naming::SecretName;
+use crate::vault::VaultError;
 
 /// A job without its passwords, and what they are called in the vault.
 struct Draft {
     accounts: Vec<Account>,
     access: Access,
     epoch: protocol::id::Epoch,
-    values: Vec<(ProfileName, PasswordSet, SecretName, SecretVersion)>,
+    values: Vec<Value>,
+    /// Those of them that were disproved and that nobody is about to try.
+    retired: BTreeSet<(ProfileName, PasswordSet)>,
     terminal_server: Vec<(PasswordSet, SecretName, SecretVersion)>,
 }
 
@@ -34,10 +39,13 @@ impl Executor {
         work: Work,
         probes: Vec<Probe>,
     ) -> Result<Job, Stop> {
-        let draft = self.inner.journal.read(|fabric| draft(fabric, name, work))?;
+        let mut draft = self.inner.journal.read(|fabric| draft(fabric, name, work))?;
         let device = self.inner.journal.read(|fabric| fabric.device_id(name));
         let fabric = self.inner.journal.read(|fabric| fabric.id.clone());
-        let bundle = self.bundle(run, &draft).await?;
+        draft.retired.retain(|(profile, set)| {
+            !probes.iter().any(|probe| probe.profile == *profile && probe.set == *set)
+        });
+        let bundle = self.bundle(run, &mut draft).await?;
         let binding =
             Binding { device: &device, operation: run.operation, step, epoch: draft.epoch };
         let sealed = self
@@ -74,16 +82,20 @@ impl Executor {
         }
     }
 
-    async fn bundle(&self, run: &Run, draft: &Draft) -> Result<Bundle, Stop> {
-        let accounts = draft.values.iter().map(|(_p, _s, name, version)| (name, version));
-        let terminal = draft.terminal_server.iter().map(|(_s, name, version)| (name, version));
-        let wanted: Vec<(SecretName, SecretVersion)> = accounts
-            .chain(terminal)
-            .map(|(name, version)| (name.clone(), version.clone()))
-            .collect();
-        let opened = run.values.open(&wanted).await.map_err(|error| {
-            bad_job(&format!("failed to open its passwords in the vault: {error}"))
-        })?;
+    async fn bundle(&self, run: &Run, draft: &mut Draft) -> Result<Bundle, Stop> {
+        let opened = loop {
+            match run.values.open(&draft.wanted()).await {
+                Ok(opened) => break opened,
+                // A disproved version that somebody has taken out of the vault holds nobody up.
+                Err(error) if draft.forgets(&error) => {
+                    tracing::warn!(error = %error, "a disproved password is not there any more");
+                }
+                Err(error) => {
+                    let detail = format!("failed to open its passwords in the vault: {error}");
+                    return Err(bad_job(&detail));
+                }
+            }
+        };
         let mut opened = opened.iter().map(|value| value.duplicate());
         let short = || bad_job("the vault returned too few passwords");
         let mut bundle = Bundle::default();
@@ -98,23 +110,57 @@ impl Executor {
     }
 }
 
+impl Draft {
+    /// Returns the versions that are to be opened.
+    fn wanted(&self) -> Vec<(SecretName, SecretVersion)> {
+        let accounts = self.values.iter().map(|(_p, _s, name, version)| (name, version));
+        let terminal = self.terminal_server.iter().map(|(_s, name, version)| (name, version));
+        let all = accounts.chain(terminal);
+        all.map(|(name, version)| (name.clone(), version.clone())).collect()
+    }
+
+    /// Leaves a disproved version out that cannot be opened. Tells whether it was one.
+    fn forgets(&mut self, error: &VaultError) -> bool {
+        let (VaultError::NotFound { name, version }
+        | VaultError::Disabled { name, version }
+        | VaultError::Purged { name, version }) = error
+        else {
+            return false;
+        };
+        let is_meant = |(profile, set, of, this): &Value| {
+            of == name && this == version && self.retired.contains(&(profile.clone(), *set))
+        };
+        let Some(at) = self.values.iter().position(is_meant) else { return false };
+        let (profile, set, ..) = self.values.remove(at);
+        for account in self.accounts.iter_mut().filter(|account| account.profile == profile) {
+            account.candidates.retain(|candidate| *candidate != set);
+        }
+        true
+    }
+}
+
+/// One password of a device: whose, of which set, and where it is.
+type Value = (ProfileName, PasswordSet, SecretName, SecretVersion);
+
 fn draft(fabric: &Fabric, name: &ResourceName, work: Work) -> Result<Draft, Stop> {
     let device =
         fabric.devices.get(name).ok_or_else(|| bad_job("the fabric has no such device"))?;
     let mut accounts = Vec::with_capacity(device.secrets.len());
-    let mut values: Vec<(ProfileName, PasswordSet, SecretName, SecretVersion)> = Vec::new();
+    let mut values: Vec<Value> = Vec::new();
+    let mut retired = BTreeSet::new();
     for (profile, secret) in in_order(device) {
         let account = account(profile, secret, work);
         for set in account.candidates.iter().copied().chain(account.target) {
-            let seen = |(of, had, ..): &(ProfileName, PasswordSet, SecretName, SecretVersion)| {
-                of == profile && *had == set
-            };
+            let seen = |(of, had, ..): &Value| of == profile && *had == set;
             if values.iter().rev().take_while(|(of, ..)| of == profile).any(seen) {
                 continue;
             }
             let (place, version) = fabric.located(name, profile, set).ok_or_else(|| {
                 bad_job(&format!("password set {set} has no version of `{profile}`"))
             })?;
+            if secret.credential.labels.get(&set) == Some(&Label::Retired) {
+                retired.insert((profile.clone(), set));
+            }
             values.push((profile.clone(), set, place, version));
         }
         accounts.push(account);
@@ -128,7 +174,7 @@ fn draft(fabric: &Fabric, name: &ResourceName, work: Work) -> Result<Draft, Stop
         window_ms: u64::try_from(lockout.window.as_millis()).unwrap_or(u64::MAX),
     });
     let access = Access { platform: device.spec.platform.clone(), paths, lockout };
-    Ok(Draft { accounts, access, epoch: fabric.epoch, values, terminal_server })
+    Ok(Draft { accounts, access, epoch: fabric.epoch, values, retired, terminal_server })
 }
 
 /// The least privileged accounts first; last the one that the session uses: a privileged one that

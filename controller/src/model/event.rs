@@ -188,15 +188,7 @@ pub struct SecretSpec {
 
 pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
     match event {
-        Event::FabricDeclared { spec, at } => {
-            if fabric.deleted {
-                let epoch = fabric.epoch;
-                *fabric = Fabric::new(fabric.id.clone(), spec.clone(), *at);
-                fabric.epoch = epoch;
-            }
-            fabric.spec = spec.clone();
-            fabric.modified = *at;
-        }
+        Event::FabricDeclared { spec, at } => declare_fabric(fabric, spec, *at),
         Event::DeviceDeclared { spec, secrets, at } => declare(fabric, spec, secrets, *at),
         Event::SetStored { set, operation, origin, shared, own, older_names } => {
             let (shared, own, older_names) = (shared.clone(), own.clone(), older_names.clone());
@@ -276,6 +268,16 @@ fn stored(fabric: &mut Fabric, set: PasswordSet, record: SetRecord) {
     for secret in waiting.flat_map(|device| device.secrets.values_mut()) {
         want(&mut secret.credential, set);
     }
+}
+
+fn declare_fabric(fabric: &mut Fabric, spec: &FabricSpec, at: Timestamp) {
+    if fabric.deleted {
+        let epoch = fabric.epoch;
+        *fabric = Fabric::new(fabric.id.clone(), spec.clone(), at);
+        fabric.epoch = epoch;
+    }
+    fabric.spec = spec.clone();
+    fabric.modified = at;
 }
 
 fn noted(

@@ -113,6 +113,21 @@ async fn a_fabric_is_rotated_under_older_names_until_a_rotation_has_migrated_it(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_no_device_depends_on_can_go_and_holds_nobody_up() {
+    let world = older_world().await;
+    world.adopt().await;
+    rotate(&world).await;
+    assert!(on_older(&world).is_empty());
+    for secret in ["lab-rw", "lab-ts", "lab-ce-01-admin"] {
+        for version in world.vault.versions(&name(secret)).await.unwrap() {
+            world.vault.purge(&name(secret), &version.version).await.unwrap();
+        }
+    }
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+    world.assert_revealed_opens().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fabric_without_older_names_is_not_rotated_under_any() {
     let world = world(&SWITCHES).await;
     world.adopt().await;
