@@ -5,6 +5,7 @@
 //!             └─ lifeline stays open ────────────────────────────────────────────────┐     │
 //!           log out ◀─ read startup ◀─ save ◀─ confirm ◀────────────── fresh login ◀─┴─────┘
 //!  settle:  log in with the probes ─▶ quiet? ─▶ abort stale ─▶ read both ─▶ save? ─▶ read startup
+//!  reboot:  log in ─▶ abort stale, save? ─▶ [deadline] ─▶ Changing ─▶ reboot ─▶ the session ends
 //! ```
 //!
 //! Every error before `Changing` ends in [`Finish::NothingSent`], every one from there on in
@@ -16,6 +17,7 @@ mod accounts;
 mod apply;
 mod door;
 mod observe;
+mod reboot;
 mod session;
 mod settle;
 mod stop;
@@ -99,6 +101,7 @@ pub(crate) async fn carry_out(
             Ok(()) => Finish::Done,
             Err(stop) => Finish::NothingSent(stop),
         },
+        Work::Reboot { graceful, ztp } => reboot::reboot(&task, graceful, ztp).await,
     }
 }
 

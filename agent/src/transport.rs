@@ -122,6 +122,11 @@ pub trait Connection: Send {
     /// Tells what kind of connection it is.
     fn kind(&self) -> ConnectionKind;
 
+    /// Tells whether the connection is still there. One that cannot tell is.
+    fn is_open(&self) -> bool {
+        true
+    }
+
     /// Returns what was learned in opening it.
     fn learned(&self) -> Learned;
 

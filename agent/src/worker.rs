@@ -215,7 +215,7 @@ impl Agent {
         });
         let abort = task.abort_handle();
         let unknown = |detail: &str| match work {
-            Work::Apply => Finish::Unsure(stop(Reason::TimedOut, detail)),
+            Work::Apply | Work::Reboot { .. } => Finish::Unsure(stop(Reason::TimedOut, detail)),
             Work::Settle => Finish::NothingSent(stop(Reason::TimedOut, detail)),
         };
         match tokio::time::timeout_at(deadline + LEAVING_MAX, task).await {

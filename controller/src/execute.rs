@@ -20,7 +20,9 @@ use tokio::time::Instant;
 use crate::agents::Agent;
 use crate::auditor::Auditor;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Outcome, Timestamp};
+use crate::model::{
+    Event, Fabric, Operation, OperationKind, OperationState, Outcome, Reboot, Timestamp,
+};
 use crate::vault::Vault;
 
 mod apply;
@@ -29,6 +31,7 @@ mod exposure;
 mod failure;
 mod feed;
 mod job;
+mod reboot;
 mod set;
 mod settle;
 mod values;
@@ -107,6 +110,8 @@ struct Run {
     operation: OperationId,
     kind: OperationKind,
     set: PasswordSet,
+    /// How to reboot, and how far that was when this run began.
+    reboot: Option<Reboot>,
     values: Values,
 }
 
@@ -144,9 +149,9 @@ impl Executor {
         if operation.state != OperationState::Running {
             return Ok(());
         }
-        let (kind, set) = (operation.kind, operation.set);
+        let (kind, set, reboot) = (operation.kind, operation.set, operation.reboot);
         let values = Values::new(Arc::clone(&self.inner.vault));
-        let run = Arc::new(Run { operation: id, kind, set, values });
+        let run = Arc::new(Run { operation: id, kind, set, reboot, values });
         if let Some(stop) = self.make_set(&operation).await? {
             return self.end_all(&operation, &stop).await;
         }
@@ -342,6 +347,8 @@ fn begin_events(
     let retry = credential::Event::Retry { window_over };
     match operation.kind {
         OperationKind::Verify => vec![retry],
+        // Opened once the device goes down.
+        OperationKind::Reboot => Vec::new(),
         OperationKind::Rotate | OperationKind::Resync => {
             let begin =
                 credential::Event::Begin { set: operation.set, retries: settings.retries_max };

@@ -27,7 +27,9 @@ pub mod event;
 pub mod operation;
 
 pub use self::event::Event;
-pub use self::operation::{Operation, OperationKind, OperationState, Outcome, Skipped};
+pub use self::operation::{
+    Operation, OperationKind, OperationState, Outcome, Reboot, RebootProgress, Skipped,
+};
 
 /// Operations that are kept in the fabric's state; older ones are forgotten, oldest first. At ten
 /// a day this is three months, far over the 24 hours that clients may resume within.
@@ -152,6 +154,10 @@ pub struct Device {
     /// What others noted on the device.
     #[serde(default)]
     pub notes: Notes,
+    /// Whether the device was wiped while it was out of service: no password that is known of it
+    /// opens it any more.
+    #[serde(default)]
+    pub wiped: bool,
     /// The version that the device was last upgraded to, if anybody said so.
     #[serde(default)]
     pub version: Option<String>,

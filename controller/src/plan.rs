@@ -42,6 +42,8 @@ pub struct Plan {
     pub makes_set: bool,
     /// Whether devices are changed, or only looked at.
     pub changes_devices: bool,
+    /// Whether the devices are wiped. Those must be out of service, all others in service.
+    pub wipes: bool,
     /// The steps.
     pub steps: Vec<Step>,
     /// What is left out, why, and what mends it.
@@ -101,14 +103,15 @@ pub fn plan(fabric: &Fabric, policy: &Policy, request: &Request) -> Result<Plan,
         steps.push(Step::MakeSet);
     }
     let waves = match request {
-        Request::Verify(_) => vec![chosen],
+        Request::Verify(_) | Request::Reboot(..) => vec![chosen],
         _ => wave::waves(fabric, policy, &chosen),
     };
     let wanted = waves.into_iter().filter(|devices| !devices.is_empty());
     steps.extend(wanted.map(|devices| Step::Wave { devices }));
     steps.push(Step::Release);
     let changes_devices = !matches!(request, Request::Verify(_));
-    Ok(Plan { set, makes_set, changes_devices, steps, skipped })
+    let wipes = matches!(request, Request::Reboot(_, reboot) if reboot.ztp);
+    Ok(Plan { set, makes_set, changes_devices, wipes, steps, skipped })
 }
 
 enum Choice {
@@ -131,6 +134,8 @@ fn choose(
         Request::Resync => !is_done(fabric, device, set),
         Request::ResyncDevice(wanted) => wanted == name && !is_done(fabric, device, set),
         Request::Verify(wanted) => wanted.contains(name),
+        Request::Reboot(wanted, reboot) if wanted == name && reboot.ztp => return Choice::Take,
+        Request::Reboot(wanted, _) => wanted == name,
         _ => false,
     };
     if !needs_it {

@@ -336,10 +336,15 @@ fn admit(
         Request::Resync | Request::ResyncDevice(_) if fabric.wanted_set().is_some() => {
             OperationKind::Resync
         }
+        Request::Reboot(..) => OperationKind::Reboot,
         _ => OperationKind::Verify,
     };
     let device = match request {
-        Request::ResyncDevice(device) => Some(device.clone()),
+        Request::ResyncDevice(device) | Request::Reboot(device, _) => Some(device.clone()),
+        _ => None,
+    };
+    let reboot = match request {
+        Request::Reboot(_device, reboot) => Some(*reboot),
         _ => None,
     };
     let operation = Operation {
@@ -349,6 +354,7 @@ fn admit(
         request_id,
         set: plan.set,
         older_names: *request == Request::RotateOlder,
+        reboot,
         waves: plan.waves(),
         skipped: plan.skipped,
         state: OperationState::Running,

@@ -18,6 +18,12 @@
 //! confirm one whose timer runs where that login has just proven its passwords; compare the running and the startup hash of every account with all candidates,
 //! save where the running configuration is known and the startup configuration differs (if
 //! [`Rules::save`] says so), read the startup configuration back.
+//!
+//! [`Work::Reboot`]: reboot the device, changing no password. Log in as an applying job does; stop
+//! with [`crate::report::Reason::NotSupported`] where the platform has no lines for it; where it is
+//! graceful and nothing is wiped, give up what is pending of ours and save; send the lines that
+//! wipe and reboot (after checking the deadline). It is done if the device ended the session within
+//! a bound after the last of them, and else unsure. An agent looks at nothing afterwards.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +74,14 @@ pub enum Work {
     Apply,
     /// Find out what the device holds, changing no password.
     Settle,
+    /// Reboot the device.
+    Reboot {
+        /// Whether what runs is saved first.
+        graceful: bool,
+        /// Whether what the device boots with is wiped, so that it is provisioned anew (ZTP) and
+        /// has the passwords of its factory. Nothing is saved then.
+        ztp: bool,
+    },
 }
 
 /// One account of the device, without its passwords.

@@ -142,6 +142,8 @@ pub enum Reason {
     Repeated,
     /// The job cannot be carried out as it is: unknown platform, missing password, no path.
     BadJob,
+    /// The platform has no lines for what was asked.
+    NotSupported,
     /// The agent's own disk refused a record that must be durable first.
     LedgerFailed,
 }

@@ -232,6 +232,43 @@ def test_a_device_is_replaced_step_by_step(fresh):
     assert fresh.opens("ce-02", "admin", fresh.reveal("ce-02")["value"]) == "running=yes startup=yes"
 
 
+def reboot(client, site, device, kind):
+    body = {"rebootType": kind}
+    return client.network_devices.begin_reboot(site.group, device, body).result()
+
+
+def test_a_rebooted_device_is_in_sync_when_it_is_back(fresh):
+    client = fresh.client()
+    assert rotate(client, fresh).status == "Succeeded"
+    kinds = ["GracefulRebootWithoutZTP", "UngracefulRebootWithoutZTP"]
+    for at, device in enumerate(sorted(by_name(client, fresh))):
+        assert reboot(client, fresh, device, kinds[at % 2]).status == "Succeeded"
+        assert statuses(by_name(client, fresh)[device]) == {"InSync"}
+    fresh.keyturn("device", "reboot", "ce-01", "--reboot-type", kinds[0])
+    assert sets_in_use(client, fresh) == 1
+    assert fresh.opens("ce-01", "admin", fresh.reveal("ce-01")["value"]) == "running=yes startup=yes"
+
+
+def test_a_device_that_is_wiped_comes_back_by_the_replacement_flow(fresh):
+    client = fresh.client()
+    assert rotate(client, fresh).status == "Succeeded"
+    refused("DeviceInService", reboot, client, fresh, "ce-02", "GracefulRebootWithZTP")
+    set_state(client, fresh, "ce-02", "Disable")
+    refused("DeviceDisabled", reboot, client, fresh, "ce-02", "GracefulRebootWithoutZTP")
+    assert reboot(client, fresh, "ce-02", "GracefulRebootWithZTP").status == "Succeeded"
+    factory = fresh.factory_passwords["admin"]
+    assert fresh.opens("ce-02", "admin", factory) == "running=yes startup=yes"
+    set_state(client, fresh, "ce-02", "RMA")
+    # It is up again when the operator says what it has now.
+    time.sleep(3)
+    fresh.keyturn("fabric", "apply", "-f", fresh.lab_dir / "fabric.toml")
+    set_state(client, fresh, "ce-02", "Enable")
+    assert statuses(by_name(client, fresh)["ce-02"]) == {"InSync"}
+    assert sets_in_use(client, fresh) == 1
+    assert fresh.reveal("ce-02")["value"] == fresh.reveal("ce-01")["value"]
+    assert fresh.opens("ce-02", "admin", fresh.reveal("ce-02")["value"]) == "running=yes startup=yes"
+
+
 def test_tags_and_descriptions_are_kept_and_read_only_fields_are_ignored(client, site):
     body = {
         "tags": {"owner": "core"},

@@ -16,7 +16,13 @@ const SOURCES: [&str; 3] =
 const SCHEMAS: &str = "controller/src/edge/openapi";
 
 /// Words in those files that are spelled as codes are, and are none: names of the wire.
-const NO_CODES: [&str; 1] = ["TerminalServer"];
+const NO_CODES: [&str; 5] = [
+    "TerminalServer",
+    "GracefulRebootWithoutZTP",
+    "UngracefulRebootWithoutZTP",
+    "GracefulRebootWithZTP",
+    "UngracefulRebootWithZTP",
+];
 
 /// Codes of one word, which nothing tells from other words.
 const ONE_WORD: [&str; 2] = ["Conflict", "Interrupted"];

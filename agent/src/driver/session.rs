@@ -1,6 +1,8 @@
 //! A session on a device: a command line, or single commands where the platform is better driven
 //! by them.
 
+mod ending;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -298,7 +298,7 @@ impl Source<'_> {
                 rows,
             };
             let commits = operation.steps.iter().any(|step| step.commits);
-            if kind == OperationKind::SetPasswords && !commits {
+            if kind.commits() && !commits {
                 let expected = "expected a step with `commits = true`".to_owned();
                 return Err(self.expected(offset, kind.as_str(), expected));
             }

@@ -33,6 +33,11 @@ pub enum OperationKind {
     Sessions,
     /// Saves the running configuration to the copy that the device boots from.
     Save,
+    /// Reboots, with the configuration that it boots from. The last line is the one that reboots.
+    Reboot,
+    /// Wipes the configuration that it boots from, so that it is provisioned anew, and reboots. The
+    /// last line is the one that reboots.
+    RebootZtp,
     /// Ends the session.
     Logout,
 }
@@ -56,8 +61,16 @@ impl OperationKind {
             Self::Pending => "pending",
             Self::Sessions => "sessions",
             Self::Save => "save",
+            Self::Reboot => "reboot",
+            Self::RebootZtp => "reboot-ztp",
             Self::Logout => "logout",
         }
+    }
+
+    /// Tells whether the operation needs a line from which on it is in force.
+    #[must_use]
+    pub fn commits(self) -> bool {
+        matches!(self, Self::SetPasswords | Self::Reboot | Self::RebootZtp)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Stream;
 use crate::dialogue::{Cue, Dialogue, DialogueError, Line, Look, Manner, Output, Reader, Reply};
-use crate::platform::Platform;
+use crate::platform::{Pattern, Platform};
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 2 * 1024;
@@ -16,6 +16,8 @@ const READ_BYTES: usize = 2 * 1024;
 const WRITE_MAX: Duration = Duration::from_secs(20);
 /// What is written to a serial line at once: consoles drop bytes of long lines that come too fast.
 const PACED_BYTES: usize = 64;
+/// How long a login prompt must stand last: boot messages have lines that look like one.
+const LOGIN_QUIET: Duration = Duration::from_millis(500);
 /// The pause after each such piece.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -174,6 +176,21 @@ impl Conversation {
     pub async fn say(&mut self, lines: Vec<Line>) -> Result<Vec<Reply>, ConversationError> {
         self.dialogue.say(lines, self.wire.now());
         self.run().await
+    }
+
+    /// Reads on until the device has ended the session: the stream ends, or `login`, the login prompt
+    /// of a line that outlives its sessions, stands last. Tells whether that was so by `until`.
+    pub async fn ends(&mut self, login: Option<&Pattern>, until: Instant) -> bool {
+        let cues: Arc<[Cue]> = login.map(Cue::settled).into_iter().collect();
+        let mut reader = Reader::new(LOGIN_QUIET);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.wire.look(&mut reader, Arc::clone(&cues), left).await {
+                Look::Found(_) | Look::Closed => return true,
+                Look::Until(_) => return false,
+                Look::TooLong => reader.discard(),
+            }
+        }
     }
 
     async fn run(&mut self) -> Result<Vec<Reply>, ConversationError> {

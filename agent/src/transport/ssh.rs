@@ -273,6 +273,10 @@ impl Connection for SshConnection {
         ConnectionKind::Network
     }
 
+    fn is_open(&self) -> bool {
+        !self.handle.is_closed()
+    }
+
     fn learned(&self) -> Learned {
         Self::learned(self)
     }

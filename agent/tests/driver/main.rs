@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail by panicking")]
 
 mod bench;
+mod reboot;
 mod switch;
 
 use std::time::Duration;

@@ -31,6 +31,8 @@ pub(super) enum Fault {
     ChangesNothing,
     OldLoginsOnly,
     DiskFull,
+    StaysUp,
+    DeniesReload,
 }
 
 pub(super) type Users = BTreeMap<String, String>;
@@ -142,8 +144,9 @@ async fn command_line(mut stream: DuplexStream, switch: Arc<Mutex<Switch>>, line
                 let reply = answer(&command, &mut staged, &mut switch.lock().unwrap());
                 match reply {
                     Reply::Cut => return,
+                    Reply::Rebooted if !line => return,
                     Reply::Hangs => sleep(Duration::from_secs(3600)).await,
-                    Reply::LoggedOut => prompt = "sw1 login: ".to_owned(),
+                    Reply::LoggedOut | Reply::Rebooted => prompt = "sw1 login: ".to_owned(),
                     Reply::Text(_) => {
                         prompt = match &staged {
                             Some((name, _)) => {
@@ -169,6 +172,7 @@ enum Reply {
     Cut,
     Hangs,
     LoggedOut,
+    Rebooted,
 }
 
 fn shown(users: &Users) -> String {
@@ -222,6 +226,18 @@ fn answer(command: &str, staged: &mut Option<(String, Users)>, switch: &mut Swit
             String::new()
         }
         ["commit", "timer", _] => return commit(staged, switch),
+        ["write", "erase", "now"] => {
+            switch.startup = Users::new();
+            String::new()
+        }
+        ["reload", "now"] if switch.fault == Fault::DeniesReload => {
+            "% Authorization denied for command 'reload'\r\n".to_owned()
+        }
+        ["reload", "now"] if switch.fault != Fault::StaysUp => {
+            switch.running = switch.startup.clone();
+            switch.armed = None;
+            return Reply::Rebooted;
+        }
         ["write", "memory"] if switch.fault == Fault::DiskFull => {
             "% Error copying (No space left on device)\r\n".to_owned()
         }

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::audit::{AuditCommand, AuditExport, AuditVerify};
 pub(super) use self::values::{
-    AdminState, CommitStage, LockAction, LockType, PlanRequest, TokenRole, UpgradeAction, spelling,
+    AdminState, CommitStage, LockAction, LockType, PlanRequest, RebootType, TokenRole,
+    UpgradeAction, spelling,
 };
 use crate::duration;
 
@@ -227,6 +228,8 @@ pub enum DeviceCommand {
     /// Say that a device has been upgraded; Keyturn upgrades nothing
     #[command(disable_version_flag = true)]
     Upgrade(UpgradeDevice),
+    /// Reboot a device, and verify its passwords when it is back
+    Reboot(RebootDevice),
     /// Forget a device that is disabled, in RMA, or waits for its first password set
     Delete(DeviceTarget),
 }
@@ -434,6 +437,20 @@ pub struct UpgradeDevice {
     /// The version that it has now
     #[arg(long)]
     pub version: String,
+}
+
+/// `keyturn device reboot`
+#[derive(Clone, Debug, Args)]
+pub struct RebootDevice {
+    /// Which device.
+    #[command(flatten)]
+    pub target: DeviceTarget,
+    /// How; with ZTP its configuration is wiped
+    #[arg(long, value_enum, ignore_case = true)]
+    pub reboot_type: RebootType,
+    /// Return when the operation is admitted
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `keyturn secret show`

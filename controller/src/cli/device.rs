@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::args::{
-    DeviceCommand, DeviceList, FabricTarget, OnDevice, UpdateAdminState, UpgradeDevice, spelling,
+    DeviceCommand, DeviceList, FabricTarget, OnDevice, RebootDevice, UpdateAdminState,
+    UpgradeDevice, spelling,
 };
 use super::fabric::{begin, delete};
 use super::failure::Failure;
@@ -33,6 +34,7 @@ pub(super) async fn run(
         DeviceCommand::ResyncPassword(on) => resync(client, &on, terminal).await,
         DeviceCommand::UpdateAdminState(update) => set_state(client, &update, terminal).await,
         DeviceCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
+        DeviceCommand::Reboot(on) => reboot(client, &on, terminal).await,
     }
 }
 
@@ -149,6 +151,17 @@ async fn note_upgrade(
     let doing = format!("note the upgrade of device `{}`", last(&id));
     let body = json!({"version": upgrade.version});
     begin(client, &format!("{id}/upgrade"), Some(&body), &doing, false, terminal).await
+}
+
+async fn reboot(
+    client: &Client,
+    on: &RebootDevice,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let id = Known::ask(client).await?.device(&on.target)?;
+    let doing = format!("reboot device `{}`", last(&id));
+    let body = json!({"rebootType": spelling(&on.reboot_type)});
+    begin(client, &format!("{id}/reboot"), Some(&body), &doing, on.no_wait, terminal).await
 }
 
 async fn set_state(

@@ -42,6 +42,8 @@ fn the_verbs_that_operators_know_are_taken() {
         "device list --fabric lab -g g",
         "device list --bootstrap",
         "device upgrade ce-01 --version 2.0.0",
+        "device reboot ce-01 --reboot-type GracefulRebootWithoutZTP --no-wait",
+        "device reboot --ids /a /b --reboot-type ungracefulrebootwithztp",
         "device show ce-01",
         "device resync-password --ids /subscriptions/x",
         "device resync-password ce-02 --server https://h:1 --ca c --token-file t",

@@ -8,7 +8,7 @@ use protocol::id::ResourceName;
 use protocol::report::{Reason, Stop};
 
 use super::feed::window_over;
-use super::{Executor, Run, failure, in_service};
+use super::{Executor, Run, failure, in_service, reboot};
 use crate::journal::JournalError;
 use crate::model::{self, Fabric, OperationKind, Outcome};
 use crate::plan::next::{Next, next};
@@ -35,8 +35,13 @@ pub(super) async fn carry_out(
     if journal.read(|fabric| has_ended(fabric, run, name)) {
         return Ok(());
     }
-    if !journal.read(|fabric| in_service(fabric, name)) {
+    let wipes = run.reboot.is_some_and(|reboot| reboot.ztp);
+    if journal.read(|fabric| in_service(fabric, name)) == wipes {
         return end(executor, run, name, failure::out_of_service()).await;
+    }
+    if let Some(reboot) = run.reboot {
+        let outcome = reboot::reboot(executor, run, reboot, name).await?;
+        return end(executor, run, name, outcome).await;
     }
     if let Some(partner) = journal.read(|fabric| partner_in_doubt(fabric, run, name)) {
         return end(executor, run, name, failure::partner_in_doubt(&partner)).await;
@@ -97,7 +102,7 @@ async fn work(
 }
 
 /// Steps are counted from the epoch, so that a restarted controller never repeats one.
-fn first_step(fabric: &Fabric) -> u32 {
+pub(super) fn first_step(fabric: &Fabric) -> u32 {
     const STEPS_PER_EPOCH: u64 = 1000;
     u32::try_from(fabric.epoch.0.saturating_mul(STEPS_PER_EPOCH) % u64::from(u32::MAX)).unwrap_or(0)
 }
@@ -138,7 +143,7 @@ async fn wait_for_window(executor: &Executor, name: &ResourceName, stop: &Stop) 
     true
 }
 
-async fn wait_for_quiet(executor: &Executor, name: &ResourceName) {
+pub(super) async fn wait_for_quiet(executor: &Executor, name: &ResourceName) {
     if let Some(quiet_from) = executor.quiet_from(name) {
         tokio::time::sleep_until(quiet_from).await;
     }
@@ -150,7 +155,10 @@ async fn back_off(executor: &Executor, failures: &mut u32) {
     tokio::time::sleep(executor.inner.settings.retry_backoff.saturating_mul(factor)).await;
 }
 
-async fn retry_later(executor: &Executor, name: &ResourceName) -> Result<(), JournalError> {
+pub(super) async fn retry_later(
+    executor: &Executor,
+    name: &ResourceName,
+) -> Result<(), JournalError> {
     let at = (executor.inner.clock)();
     let events = executor.inner.journal.read(|fabric| {
         let Some(device) = fabric.devices.get(name) else { return Vec::new() };
@@ -177,7 +185,9 @@ async fn close(
 fn outcome(fabric: &Fabric, run: &Run, name: &ResourceName, stop: Option<&Stop>) -> Outcome {
     let Some(device) = fabric.devices.get(name) else { return failure::out_of_service() };
     let reached = match run.kind {
-        OperationKind::Verify => device.credentials().all(|c| c.phase == Phase::Settled),
+        OperationKind::Verify | OperationKind::Reboot => {
+            device.credentials().all(|c| c.phase == Phase::Settled)
+        }
         OperationKind::Rotate | OperationKind::Resync => device.is_on(run.set),
     };
     match stop {

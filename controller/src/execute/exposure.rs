@@ -11,10 +11,11 @@ use crate::model::{OperationKind, OperationState, Outcome};
 const KEYTURN: &str = "keyturn";
 
 impl Executor {
-    /// Records that the passwords of a set are about to leave the vault for a wave's devices.
+    /// Records that the passwords of a set are about to leave the vault for a wave's devices, or that
+    /// these are about to be rebooted.
     ///
     /// # Errors
-    /// Returns the outcome for these devices if that cannot be written: nothing may be exposed.
+    /// Returns the outcome for these devices if that cannot be written: nothing may be done.
     pub(super) async fn record_exposure(
         &self,
         run: &Run,
@@ -24,6 +25,10 @@ impl Executor {
         if run.kind == OperationKind::Verify {
             return Ok(());
         }
+        let (action, set) = match run.kind {
+            OperationKind::Reboot => ("Keyturn/devices/reboot/action", None),
+            _ => ("Keyturn/passwords/expose/action", Some(run.set)),
+        };
         // After a restart some have ended before.
         let left: Vec<ResourceName> = self.inner.journal.read(|fabric| {
             let outcomes = fabric.operation(run.operation).map(|operation| &operation.outcomes);
@@ -31,13 +36,13 @@ impl Executor {
             wave.iter().filter(|name| !has_ended(name)).cloned().collect()
         });
         for devices in left.chunks(DEVICES_MAX) {
-            let mut entry = self.entry(run.operation, "Keyturn/passwords/expose/action");
-            entry.set = Some(run.set);
+            let mut entry = self.entry(run.operation, action);
+            entry.set = set;
             entry.devices = devices.to_vec();
             if let Err(error) = self.inner.auditor.write(entry).await {
                 let error = std::error::Error::source(&error)
                     .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-                return Err(failure::not_audited(&error));
+                return Err(failure::not_audited(run.kind, &error));
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ pub(super) fn stopped(kind: OperationKind, stop: &Stop) -> Outcome {
     let doing = match kind {
         OperationKind::Verify => "verify the current passwords",
         OperationKind::Rotate | OperationKind::Resync => "configure new passwords",
+        OperationKind::Reboot => "reboot it, or to see it come back",
     };
     let what = what.replace("{doing}", doing);
     let detail = if stop.detail.is_empty() { String::new() } else { format!(" ({})", stop.detail) };
@@ -23,6 +24,31 @@ pub(super) fn stopped(kind: OperationKind, stop: &Stop) -> Outcome {
 pub(super) fn unproven(reason: Option<Reason>) -> Outcome {
     let reason = reason.unwrap_or(Reason::NotApplied);
     stopped(OperationKind::Resync, &Stop { reason, detail: String::new() })
+}
+
+/// Returns the outcome of a device that was not told to reboot.
+pub(super) fn reboot_not_sent(stop: &Stop) -> Outcome {
+    once_more(stopped(OperationKind::Reboot, stop))
+}
+
+/// What was not sent is mended by sending it.
+fn once_more(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(Failure { code, message }) => {
+            failed(&code, message.replace("perform a resync operation", "request the reboot again"))
+        }
+        Outcome::Succeeded => outcome,
+    }
+}
+
+/// Returns the outcome of a device that was told to reboot and not seen to do so.
+pub(super) fn not_rebooted() -> Outcome {
+    failed(
+        "NotRebooted",
+        "The device was told to reboot, and nobody has seen that it did. Please look at how long \
+         it has been up before rebooting it again."
+            .to_owned(),
+    )
 }
 
 /// Returns the outcome of a device that was not begun because too many others had failed.
@@ -58,14 +84,15 @@ pub(super) fn out_of_service() -> Outcome {
 }
 
 /// Returns the outcome of devices that were left alone because the audit cannot be written.
-pub(super) fn not_audited(error: &str) -> Outcome {
-    failed(
+pub(super) fn not_audited(kind: OperationKind, error: &str) -> Outcome {
+    let outcome = failed(
         "AuditUnavailable",
         format!(
             "The device was left alone because the audit could not be written (failed to {error}). \
              Please mend the disk of the audit and perform a resync operation."
         ),
-    )
+    );
+    if kind == OperationKind::Reboot { once_more(outcome) } else { outcome }
 }
 
 /// Returns the outcome of all devices where no password set could be made.
@@ -192,6 +219,11 @@ fn ours(reason: Reason) -> Told {
             "AgentDiskFailed",
             "The agent could not record the attempt durably, so that it made none.",
             "Free or repair the agent's disk, then perform a resync operation.",
+        ),
+        Reason::NotSupported => (
+            "NotSupported",
+            "The device's platform cannot do what was asked.",
+            "Do it by hand, or give the platform's file the operation.",
         ),
         Reason::Repeated => ("Interrupted", "The agent was restarted during the job.", RESYNC),
         _ => (

@@ -193,7 +193,7 @@ fn account(profile: &ProfileName, secret: &Secret, work: Work) -> Account {
     let mut candidates = credential.candidates();
     let waits = matches!(credential.phase, Phase::Staged | Phase::Exposed | Phase::Waiting);
     let target = credential.pending.filter(|_set| work == Work::Apply && waits);
-    if work == Work::Apply {
+    if work != Work::Settle {
         // The pending version leads the candidates while the outcome of an earlier try is unknown;
         // by now it is known that the device runs the current one.
         candidates.sort_by_key(|set| Some(*set) != credential.current);

@@ -7,7 +7,7 @@ use protocol::id::{Epoch, OperationId, PasswordSet, ProfileName, ResourceName, S
 use protocol::status::{AdministrativeState, ConfigurationState};
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, OperationKind, OperationState, Outcome};
+use super::operation::{Operation, OperationKind, OperationState, Outcome, RebootProgress};
 use super::{
     Device, Evidence, Fabric, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
 };
@@ -148,6 +148,15 @@ pub enum Event {
         /// The operation.
         operation: Box<Operation>,
     },
+    /// A device is about to be told to reboot, or was seen to go down.
+    Rebooting {
+        /// The operation.
+        operation: OperationId,
+        /// The device.
+        device: ResourceName,
+        /// How far it is.
+        progress: RebootProgress,
+    },
     /// An operation has ended on one device.
     DeviceEnded {
         /// The operation.
@@ -200,11 +209,7 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         }
         Event::Moved { device, profiles, credential, evidence, at } => {
             if let Some(device) = fabric.devices.get_mut(device) {
-                for profile in profiles {
-                    if let Some(secret) = device.secrets.get_mut(profile) {
-                        moved(secret, credential, *evidence, *at);
-                    }
-                }
+                device_moved(device, profiles, credential, *evidence, *at);
             }
         }
         Event::Noted { device, notes, serial_number, at } => {
@@ -228,6 +233,7 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
                 device.administrative_state = *state;
                 if *state == AdministrativeState::Enabled {
                     device.former_serial_number = None;
+                    device.wiped = false;
                 }
             }
         }
@@ -249,6 +255,9 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         }
         Event::EpochRaised { epoch } => fabric.epoch = *epoch,
         Event::OperationStarted { operation } => start(fabric, operation),
+        Event::Rebooting { operation, device, progress } => {
+            rebooting(fabric, *operation, device, *progress);
+        }
         Event::DeviceEnded { operation, device, outcome } => {
             device_ended(fabric, *operation, device, outcome);
         }
@@ -322,6 +331,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
         secrets: BTreeMap::new(),
         last_outcome: None,
         former_serial_number: None,
+        wiped: false,
         notes: Notes::default(),
         version: None,
     });
@@ -358,6 +368,22 @@ fn want(credential: &mut Credential, set: PasswordSet) {
     credential.labels.entry(set).or_insert(Label::Staged);
 }
 
+fn device_moved(
+    device: &mut Device,
+    profiles: &[ProfileName],
+    credential: &Credential,
+    evidence: Option<Evidence>,
+    at: Timestamp,
+) {
+    // Something is brought to a device out of service only once it was told what it has instead.
+    device.wiped &= credential.pending.is_none();
+    for profile in profiles {
+        if let Some(secret) = device.secrets.get_mut(profile) {
+            moved(secret, credential, evidence, at);
+        }
+    }
+}
+
 fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {
     if let (Some(evidence), Some(set)) = (evidence, credential.current) {
         secret.proof = Some(Proof { set, at, evidence });
@@ -379,6 +405,21 @@ fn start(fabric: &mut Fabric, operation: &Operation) {
     fabric.operations.push(operation.clone());
 }
 
+fn rebooting(
+    fabric: &mut Fabric,
+    operation: OperationId,
+    device: &ResourceName,
+    progress: RebootProgress,
+) {
+    let record = fabric.operations.iter_mut().rev().find(|o| o.id == operation);
+    let Some(reboot) = record.and_then(|record| record.reboot.as_mut()) else { return };
+    reboot.progress = progress;
+    let wiped = reboot.ztp && progress == RebootProgress::Seen;
+    if let Some(device) = fabric.devices.get_mut(device).filter(|_device| wiped) {
+        device.wiped = true;
+    }
+}
+
 fn device_ended(
     fabric: &mut Fabric,
     operation: OperationId,
@@ -391,6 +432,10 @@ fn device_ended(
     }
     let Some(record) = fabric.devices.get_mut(device) else { return };
     record.last_outcome = Some(outcome.clone());
+    // A reboot brings no configuration, and takes none away that was in place.
+    if kind == Some(OperationKind::Reboot) {
+        return;
+    }
     record.configuration_state = match outcome {
         Outcome::Succeeded => ConfigurationState::Succeeded,
         // A device that was only looked at has no rotation to come back from.

@@ -24,6 +24,9 @@ pub struct Operation {
     /// Whether the set that it makes is put under the secrets' older names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub older_names: bool,
+    /// (reboot) How, and how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reboot: Option<Reboot>,
     /// The waves, in order.
     pub waves: Vec<Vec<ResourceName>>,
     /// What is left out, and why.
@@ -48,6 +51,8 @@ pub enum OperationKind {
     Rotate,
     /// Brings the newest password set to the devices that miss it.
     Resync,
+    /// Reboots a device.
+    Reboot,
 }
 
 impl OperationKind {
@@ -64,8 +69,41 @@ impl OperationKind {
             Self::Verify => "Verify",
             Self::Rotate => "RotatePasswords",
             Self::Resync => "ResyncPasswords",
+            Self::Reboot => "Reboot",
         }
     }
+}
+
+/// How a device is rebooted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reboot {
+    /// Whether what runs is saved first.
+    pub graceful: bool,
+    /// Whether what it boots with is wiped, so that it is provisioned anew.
+    pub ztp: bool,
+    /// How far it is.
+    pub progress: RebootProgress,
+}
+
+impl Reboot {
+    /// Makes one that has not begun.
+    #[must_use]
+    pub fn new(graceful: bool, ztp: bool) -> Self {
+        Self { graceful, ztp, progress: RebootProgress::Admitted }
+    }
+}
+
+/// How far a reboot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebootProgress {
+    /// Nothing was sent.
+    Admitted,
+    /// The device may have been told to reboot.
+    Sent,
+    /// The device was seen to go down.
+    Seen,
 }
 
 /// How far an operation is.

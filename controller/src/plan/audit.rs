@@ -26,6 +26,9 @@ pub enum Fault {
     /// A device that is out of service is changed.
     #[error("leave `{0}` alone: it is out of service")]
     OutOfService(ResourceName),
+    /// A device that is in service is wiped.
+    #[error("keep the configuration of `{0}`: it is in service")]
+    InService(ResourceName),
     /// Two members of a redundancy group are in one wave.
     #[error("keep `{0}` and `{1}` of one redundancy group in different waves")]
     Together(ResourceName, ResourceName),
@@ -65,18 +68,21 @@ pub fn audit(fabric: &Fabric, policy: &Policy, plan: &Plan) -> Result<(), Fault>
                     terminal_servers(fabric, devices, &mut terminal_servers_begun)?;
                     together(fabric, devices)?;
                 }
-                in_service(fabric, devices)?;
+                in_service(fabric, devices, plan.wipes)?;
             }
         }
     }
     sets(fabric, policy, plan)
 }
 
-fn in_service(fabric: &Fabric, devices: &[ResourceName]) -> Result<(), Fault> {
+fn in_service(fabric: &Fabric, devices: &[ResourceName], wipes: bool) -> Result<(), Fault> {
     for name in devices {
         let device = fabric.devices.get(name).ok_or_else(|| Fault::Unknown(name.clone()))?;
-        if device.administrative_state != AdministrativeState::Enabled {
-            return Err(Fault::OutOfService(name.clone()));
+        let is_in_service = device.administrative_state == AdministrativeState::Enabled;
+        match (is_in_service, wipes) {
+            (true, true) => return Err(Fault::InService(name.clone())),
+            (false, false) => return Err(Fault::OutOfService(name.clone())),
+            _ => {}
         }
     }
     Ok(())

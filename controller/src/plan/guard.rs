@@ -1,13 +1,20 @@
 //! The documents' tables of blocked scenarios, one row per line.
 
+mod about;
+
 use std::collections::BTreeSet;
 
 use protocol::id::{PasswordSet, ProfileName, ResourceName};
 use protocol::status::{AdministrativeState, ConfigurationState};
 use serde::Serialize;
 
+use self::about::{
+    any, brings_passwords, deletes_device, deletes_fabric, ends_commit, ends_upgrade,
+    excludes_changes, needs_service, replaces, resyncs_device, rotates, rotates_older,
+    takes_device_out, touches_device, upgrades, wipes,
+};
 use super::Policy;
-use crate::model::{Fabric, OperationKind, Upgrade};
+use crate::model::{Fabric, OperationKind, Reboot, Upgrade};
 
 /// What an operator can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +39,8 @@ pub enum Request {
     EndUpgrade,
     /// Note that a device has been upgraded.
     UpgradeDevice(ResourceName),
+    /// Reboot a device.
+    Reboot(ResourceName, Reboot),
     /// Take a device out of service.
     Disable(ResourceName),
     /// Replace a device.
@@ -84,12 +93,12 @@ const TABLE: &[Row] = &[
     ("FabricMigrated", rotates_older, migrated),
     ("FabricLocked", brings_passwords, locked),
     ("CommitInProgress", excludes_changes, commit_in_progress),
-    ("CommitInProgress", upgrades_device, commit_in_progress),
+    ("CommitInProgress", touches_device, commit_in_progress),
     ("UpgradeInProgress", excludes_changes, upgrade_running),
     ("UpgradeFailed", rotates, upgrade_failed),
     ("OperationInProgress", any, operation_running),
-    ("DeviceDisabled", resyncs_device, device_disabled),
-    ("DeviceInRma", resyncs_device, device_in_rma),
+    ("DeviceDisabled", needs_service, device_disabled),
+    ("DeviceInRma", needs_service, device_in_rma),
     (SET_INCOMPLETE, resyncs_device, set_lacks_profile),
     ("DeferredControl", takes_device_out, device_deferred),
     ("BootstrapDevice", replaces, waits_for_first_set),
@@ -97,6 +106,7 @@ const TABLE: &[Row] = &[
     ("UpgradeNotInProgress", ends_upgrade, no_upgrade),
     ("DeviceInService", deletes_device, in_service),
     ("TerminalServerInUse", deletes_device, leads_to_consoles),
+    ("DeviceInService", wipes, in_service_to_be_wiped),
     ("FabricNotEmpty", deletes_fabric, not_empty),
     ("PasswordSetsDiffer", upgrades, split_key),
     ("PasswordSetsMax", rotates, too_many_sets),
@@ -140,70 +150,16 @@ fn describe(request: &Request, fabric: &Fabric) -> String {
         Request::Upgrade => format!("upgrade of fabric `{name}`"),
         Request::EndUpgrade => format!("ending the upgrade of fabric `{name}`"),
         Request::UpgradeDevice(device) => format!("upgrade of device `{device}`"),
+        Request::Reboot(device, reboot) if reboot.ztp => {
+            format!("reboot of device `{device}` with ZTP")
+        }
+        Request::Reboot(device, _) => format!("reboot of device `{device}`"),
         Request::Disable(device) => format!("disabling of device `{device}`"),
         Request::Rma(device) => format!("RMA of device `{device}`"),
         Request::Enable(device) => format!("enabling of device `{device}`"),
         Request::DeleteDevice(device) => format!("deletion of device `{device}`"),
         Request::DeleteFabric => format!("deletion of fabric `{name}`"),
     }
-}
-
-fn any(_request: &Request) -> bool {
-    true
-}
-
-fn rotates(request: &Request) -> bool {
-    matches!(request, Request::Rotate | Request::RotateOlder)
-}
-
-fn rotates_older(request: &Request) -> bool {
-    matches!(request, Request::RotateOlder)
-}
-
-fn resyncs_device(request: &Request) -> bool {
-    matches!(request, Request::ResyncDevice(_))
-}
-
-fn brings_passwords(request: &Request) -> bool {
-    rotates(request) || matches!(request, Request::Resync | Request::ResyncDevice(_))
-}
-
-/// What must not begin while a commit or an upgrade is under way.
-fn excludes_changes(request: &Request) -> bool {
-    brings_passwords(request) || matches!(request, Request::Commit | Request::Upgrade)
-}
-
-fn ends_commit(request: &Request) -> bool {
-    matches!(request, Request::EndCommit)
-}
-
-fn ends_upgrade(request: &Request) -> bool {
-    matches!(request, Request::EndUpgrade)
-}
-
-fn deletes_device(request: &Request) -> bool {
-    matches!(request, Request::DeleteDevice(_))
-}
-
-fn deletes_fabric(request: &Request) -> bool {
-    matches!(request, Request::DeleteFabric)
-}
-
-fn takes_device_out(request: &Request) -> bool {
-    matches!(request, Request::Disable(_) | Request::Rma(_))
-}
-
-fn replaces(request: &Request) -> bool {
-    matches!(request, Request::Rma(_))
-}
-
-/// A device is upgraded as a part of the fabric's upgrade, so that this does not block it.
-fn upgrades_device(request: &Request) -> bool {
-    matches!(request, Request::UpgradeDevice(_))
-}
-
-fn upgrades(request: &Request) -> bool {
-    matches!(request, Request::Upgrade)
 }
 
 fn blocked(because: String, hint: &str) -> Option<Blocked> {
@@ -215,6 +171,7 @@ fn unknown_device(case: &Case<'_>) -> Option<Blocked> {
     let unknown = match case.request {
         Request::ResyncDevice(device)
         | Request::UpgradeDevice(device)
+        | Request::Reboot(device, _)
         | Request::Disable(device)
         | Request::Rma(device)
         | Request::Enable(device)
@@ -343,6 +300,7 @@ fn operation_running(case: &Case<'_>) -> Option<Blocked> {
         OperationKind::Verify => "a verification",
         OperationKind::Rotate => "a rotation",
         OperationKind::Resync => "a resync",
+        OperationKind::Reboot => "a reboot",
     };
     blocked(
         format!("{kind} is running (operation {})", operation.id),
@@ -351,7 +309,9 @@ fn operation_running(case: &Case<'_>) -> Option<Blocked> {
 }
 
 fn device_state(case: &Case<'_>) -> Option<(ResourceName, AdministrativeState)> {
-    let Request::ResyncDevice(name) = case.request else { return None };
+    let (Request::ResyncDevice(name) | Request::Reboot(name, _)) = case.request else {
+        return None;
+    };
     Some((name.clone(), case.fabric.devices.get(name)?.administrative_state))
 }
 
@@ -406,6 +366,17 @@ fn in_service(case: &Case<'_>) -> Option<Blocked> {
     let because = format!("its administrative state is {state:?}");
     let hint = "disable the device first; note its passwords if you will need them".to_owned();
     Some(Blocked { because, hint, devices: vec![name.clone()] })
+}
+
+/// A reboot with ZTP takes the device's configuration away.
+fn in_service_to_be_wiped(case: &Case<'_>) -> Option<Blocked> {
+    let (name, state) = device_state(case)?;
+    if matches!(state, AdministrativeState::Disabled | AdministrativeState::RMA) {
+        return None;
+    }
+    let because = format!("its administrative state is {state:?}, and ZTP wipes its configuration");
+    let hint = "disable the device first, or reboot it without ZTP".to_owned();
+    Some(Blocked { because, hint, devices: vec![name] })
 }
 
 /// Deleting a device says that nobody needs its passwords any more; only then may they go.

@@ -11,8 +11,8 @@ use super::audit::{Fault, audit};
 use super::{Plan, Policy, Request, Step, plan};
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::model::{
-    Device, Fabric, Notes, Operation, OperationKind, OperationState, Origin, Secret, SetRecord,
-    Timestamp, Upgrade,
+    Device, Fabric, Notes, Operation, OperationKind, OperationState, Origin, Reboot, Secret,
+    SetRecord, Timestamp, Upgrade,
 };
 use crate::naming::OlderName;
 
@@ -74,6 +74,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         secrets: [(profile, secret)].into(),
         last_outcome: None,
         notes: Notes::default(),
+        wiped: false,
         version: None,
     }
 }
@@ -124,6 +125,7 @@ fn running() -> Operation {
         request_id: None,
         set: PasswordSet(4),
         older_names: false,
+        reboot: None,
         waves: Vec::new(),
         skipped: Vec::new(),
         state: OperationState::Running,
@@ -188,6 +190,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
     let (resync_one, disable, rma) =
         (Request::ResyncDevice(one()), Request::Disable(one()), Request::Rma(one()));
     let upgrade_one = Request::UpgradeDevice(one());
+    let reboot = Request::Reboot(one(), Reboot::new(true, false));
     let lock: Change = |fabric| fabric.administrative_lock = true;
     let commit: Change = |fabric| fabric.commit_in_progress = true;
     let upgrade: Change = |fabric| fabric.upgrade = Upgrade::Running;
@@ -218,6 +221,7 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
         ("FabricLocked", lock, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("CommitInProgress", commit, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("CommitInProgress", commit, vec![Request::Commit, Request::Upgrade, upgrade_one.clone()]),
+        ("CommitInProgress", commit, vec![reboot.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Rotate, Request::Resync, resync_one.clone()]),
         ("UpgradeInProgress", upgrade, vec![Request::Commit, Request::Upgrade]),
         ("UpgradeFailed", failed_upgrade, vec![Request::Rotate]),
@@ -230,16 +234,22 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
                 Request::Commit,
                 Request::Upgrade,
                 upgrade_one,
+                reboot.clone(),
                 disable.clone(),
                 rma.clone(),
             ],
         ),
-        ("DeviceDisabled", disabled, vec![resync_one.clone()]),
-        ("DeviceInRma", in_rma, vec![resync_one]),
+        ("DeviceDisabled", disabled, vec![resync_one.clone(), reboot.clone()]),
+        ("DeviceInRma", in_rma, vec![resync_one, reboot]),
         ("DeferredControl", deferred, vec![disable, rma]),
         ("PasswordSetsDiffer", split, vec![Request::Upgrade]),
         ("PasswordSetsMax", three_sets, vec![Request::Rotate]),
     ];
+    check_refusals(cases);
+}
+
+/// Each request is planned for a healthy fabric, and refused with the code after the change.
+fn check_refusals(cases: Vec<(&str, fn(&mut Fabric), Vec<Request>)>) {
     for (code, change, requests) in cases {
         for request in requests {
             let mut fabric = fabric();
@@ -252,6 +262,27 @@ fn every_row_of_the_table_of_blocked_scenarios_refuses() {
             assert!(!refusal.hint.is_empty(), "{code} has no hint");
         }
     }
+}
+
+#[test]
+fn a_device_is_wiped_only_while_it_is_out_of_service() {
+    let mut fabric = fabric();
+    let wipe = Request::Reboot(name("ce-01"), Reboot::new(true, true));
+    let refusal = plan(&fabric, &POLICY, &wipe).unwrap_err();
+    assert_eq!(refusal.code, "DeviceInService");
+    let planned = |fabric: &Fabric| plan(fabric, &POLICY, &wipe).unwrap();
+    for state in [AdministrativeState::Disabled, AdministrativeState::RMA] {
+        fabric.devices.get_mut(&name("ce-01")).unwrap().administrative_state = state;
+        let plan = planned(&fabric);
+        assert_eq!(plan.waves(), [[name("ce-01")]]);
+        assert_eq!(audit(&fabric, &POLICY, &plan), Ok(()));
+        let healthy = Plan { wipes: false, ..plan };
+        assert_eq!(audit(&fabric, &POLICY, &healthy), Err(Fault::OutOfService(name("ce-01"))));
+    }
+    let plan = planned(&fabric);
+    let one = fabric.devices.get_mut(&name("ce-01")).unwrap();
+    one.administrative_state = AdministrativeState::Enabled;
+    assert_eq!(audit(&fabric, &POLICY, &plan), Err(Fault::InService(name("ce-01"))));
 }
 
 #[test]

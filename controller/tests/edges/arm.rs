@@ -112,9 +112,32 @@ async fn a_device_that_others_have_upgraded_shows_its_version() {
     let done = post(&router, &upgrade, r#"{"version":"2.0.0"}"#).await;
     assert_eq!((done.status, &done.body["resourceId"]), (StatusCode::OK, &device.clone().into()));
     assert_eq!(get(&router, &device).await.body["properties"]["version"], "2.0.0");
-    // Nobody carries a reboot out, so that none is taken.
-    let reboot = post(&router, &format!("{device}/reboot"), "{}").await;
-    assert_eq!((reboot.status, reboot.code()), (StatusCode::NOT_FOUND, "InvalidResourceType"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_is_a_long_running_operation_on_one_device() {
+    let world = adopted(&["ce-01", "ts-01"]).await;
+    let router = router(&world);
+    let device = format!("{GROUP}/networkDevices/ce-01");
+    let path = format!("{device}/reboot");
+    for body in ["", "{}", r#"{"rebootType":"Graceful"}"#, r#"{"rebootType":true}"#] {
+        let refused = post(&router, &path, body).await;
+        assert_eq!(refused.code(), "InvalidRequestContent", "{body}: {refused:?}");
+    }
+    let wipe = post(&router, &path, r#"{"rebootType":"GracefulRebootWithZTP"}"#).await;
+    assert_eq!((wipe.status, wipe.code()), (StatusCode::CONFLICT, "DeviceInService"));
+    let gentle = r#"{"rebootType":"GracefulRebootWithoutZTP"}"#;
+    let accepted = post(&router, &path, gentle).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    let done = ended(&router, accepted.operation()).await;
+    assert_eq!(
+        (&done.body["status"], &done.body["resourceId"]),
+        (&"Succeeded".into(), &device.into())
+    );
+    world.devices.break_it("ce-01", Fault::StaysUp);
+    let accepted = post(&router, &path, gentle).await;
+    let failed = ended(&router, accepted.operation()).await;
+    assert_eq!(failed.body["error"]["code"], "NotRebooted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,6 +98,8 @@ fn device_rows() -> Vec<Row> {
         act(format!("{device}/updateAdministrativeState"), Value::Null, Operate, Fabric),
         act(format!("{device}/upgrade"), Value::Null, Operate, Fabric),
         act(format!("{waiting}/upgrade"), Value::Null, Operate, Fabric),
+        act(format!("{device}/reboot"), Value::Null, Operate, Fabric),
+        act(format!("{waiting}/reboot"), Value::Null, Operate, Fabric),
         (Method::PATCH, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, device.clone(), json!({"tags": 1}), Operate, Fabric),
         (Method::PUT, format!("{device}9"), json!({"tags": 1}), Administer, Visible),

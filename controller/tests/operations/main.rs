@@ -8,6 +8,7 @@
 
 mod adopting;
 mod older;
+mod reboot;
 mod world;
 
 use controller::auditor::PaperFault;

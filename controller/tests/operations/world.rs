@@ -22,6 +22,7 @@ use protocol::job::{Job, Work};
 use protocol::report::{Finish, Match, Observation, Reason, Report, Stop};
 use protocol::seal::{Binding, Bundle, Opener};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub(crate) const FABRIC: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab";
 
@@ -38,6 +39,12 @@ pub(crate) enum Fault {
     LieYes,
     /// The change is never saved.
     DiskFull,
+    /// It is told to reboot and does not.
+    StaysUp,
+    /// It never comes back from a reboot.
+    StaysAway,
+    /// Its platform cannot reboot.
+    NoReboot,
 }
 
 /// A device: what it accepts now and after a reboot.
@@ -48,7 +55,22 @@ pub(crate) struct Device {
     pub fault: Option<Fault>,
     pub refused_logins: u32,
     pub changes: u32,
+    pub reboots: u32,
+    /// What it has when it was wiped.
+    pub factory: BTreeMap<String, String>,
+    /// When it will be back.
+    pub boots_until: Option<Instant>,
 }
+
+impl Device {
+    fn is_away(&self) -> bool {
+        let boots = self.boots_until.is_some_and(|until| Instant::now() < until);
+        boots || self.fault == Some(Fault::Unreachable)
+    }
+}
+
+/// How long a device boots.
+const BOOT: Duration = Duration::from_secs(200);
 
 #[derive(Clone, Default)]
 pub(crate) struct Devices(pub Arc<Mutex<BTreeMap<String, Device>>>);
@@ -105,8 +127,8 @@ pub(crate) async fn world(names: &[&str]) -> World {
             let account = |p: &&str| ((*p).to_owned(), format!("Factory-{p}.1"));
             profiles.iter().map(account).collect()
         };
-        let (running, startup) = (accounts.clone(), accounts);
-        let device = Device { running, startup, ..Device::default() };
+        let (running, startup, factory) = (accounts.clone(), accounts.clone(), accounts);
+        let device = Device { running, startup, factory, ..Device::default() };
         devices.0.lock().unwrap().insert((*name).to_owned(), device);
     }
     let store = MemoryStore::new();
@@ -270,15 +292,16 @@ pub(crate) async fn fake_agent(
 /// Asserts that the audit says that this device is about to get this password set, now that the
 /// agent is told to go on.
 async fn assert_exposure_is_recorded(auditor: &Auditor, job: &Job) {
-    if job.work != Work::Apply {
-        return;
-    }
+    let what = match job.work {
+        Work::Apply => "expose",
+        Work::Reboot { .. } => "Keyturn/devices/reboot/action",
+        Work::Settle => return,
+    };
     let page = auditor.page(0).await.unwrap();
     let operation = job.operation.to_string();
     let name = format!("\"{}\"", job.device.name());
-    let says = |line: &&String| {
-        line.contains("expose") && line.contains(&operation) && line.contains(&name)
-    };
+    let says =
+        |line: &&String| line.contains(what) && line.contains(&operation) && line.contains(&name);
     assert!(page.lines.iter().any(|line| says(&line)), "{name} is not in the audit");
 }
 
@@ -286,6 +309,7 @@ fn carry_out(devices: &Devices, job: &Job, bundle: &Bundle) -> Vec<Report> {
     devices.with(job.device.name().as_str(), |device| match job.work {
         Work::Apply => apply(device, job, bundle),
         Work::Settle => settle(device, job, bundle),
+        Work::Reboot { graceful, ztp } => reboot(device, job, bundle, graceful, ztp),
     })
 }
 
@@ -316,8 +340,46 @@ fn observe(device: &Device, job: &Job, bundle: &Bundle) -> Report {
     Report::ReadBack { observations: job.accounts.iter().map(observation).collect() }
 }
 
+fn reboot(
+    device: &mut Device,
+    job: &Job,
+    bundle: &Bundle,
+    graceful: bool,
+    ztp: bool,
+) -> Vec<Report> {
+    let not_sent = |reason| vec![Report::Finished(Finish::NothingSent(stop(reason)))];
+    let session = job.accounts.last().unwrap();
+    if device.is_away() {
+        return not_sent(Reason::CouldNotConnect);
+    }
+    if device.fault == Some(Fault::NoReboot) {
+        return not_sent(Reason::NotSupported);
+    }
+    if !opens(device, job, bundle, &session.profile, session.candidates[0]) {
+        device.refused_logins += 1;
+        return not_sent(Reason::AuthenticationRefused);
+    }
+    if device.fault == Some(Fault::StaysUp) {
+        let unsure = Finish::Unsure(stop(Reason::TimedOut));
+        return vec![Report::Changing, Report::Finished(unsure)];
+    }
+    if graceful {
+        device.startup = device.running.clone();
+    }
+    if ztp {
+        device.startup = device.factory.clone();
+    }
+    device.running = device.startup.clone();
+    device.reboots += 1;
+    device.boots_until = Some(Instant::now() + BOOT);
+    if device.fault == Some(Fault::StaysAway) {
+        device.fault = Some(Fault::Unreachable);
+    }
+    vec![Report::Changing, Report::Finished(Finish::Done)]
+}
+
 fn apply(device: &mut Device, job: &Job, bundle: &Bundle) -> Vec<Report> {
-    if device.fault == Some(Fault::Unreachable) {
+    if device.is_away() {
         return vec![Report::Finished(Finish::NothingSent(stop(Reason::CouldNotConnect)))];
     }
     let session = job.accounts.last().unwrap();
@@ -361,7 +423,7 @@ fn apply(device: &mut Device, job: &Job, bundle: &Bundle) -> Vec<Report> {
 }
 
 fn settle(device: &mut Device, job: &Job, bundle: &Bundle) -> Vec<Report> {
-    if device.fault == Some(Fault::Unreachable) {
+    if device.is_away() {
         return vec![Report::Finished(Finish::NothingSent(stop(Reason::CouldNotConnect)))];
     }
     let mut reports = Vec::new();

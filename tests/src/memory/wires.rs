@@ -181,6 +181,10 @@ impl Connection for Network {
         ConnectionKind::Network
     }
 
+    fn is_open(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| !connection.is_stale())
+    }
+
     fn learned(&self) -> Learned {
         self.learned.clone()
     }

@@ -54,6 +54,7 @@ impl DeviceCommand {
             Self::ResyncPassword(on) => Some(&mut on.target.ids),
             Self::UpdateAdminState(update) => Some(&mut update.target.ids),
             Self::Upgrade(upgrade) => Some(&mut upgrade.target.ids),
+            Self::Reboot(reboot) => Some(&mut reboot.target.ids),
         }
     }
 }

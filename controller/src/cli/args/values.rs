@@ -79,6 +79,23 @@ pub enum UpgradeAction {
     Fail,
 }
 
+/// How to reboot a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RebootType {
+    /// Save what runs first.
+    #[value(name = "GracefulRebootWithoutZTP")]
+    Graceful,
+    /// What is not saved is lost.
+    #[value(name = "UngracefulRebootWithoutZTP")]
+    Ungraceful,
+    /// Wipe it, to be provisioned anew; only out of service.
+    #[value(name = "GracefulRebootWithZTP")]
+    GracefulZtp,
+    /// The same.
+    #[value(name = "UngracefulRebootWithZTP")]
+    UngracefulZtp,
+}
+
 /// What to do to a device's administrative state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AdminState {

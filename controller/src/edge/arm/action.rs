@@ -59,6 +59,7 @@ pub(super) async fn on_device(
             device::update_administrative_state(service, id, kind, request).await
         }
         DeviceAction::Upgrade => device::upgrade(service, id, kind, request).await,
+        DeviceAction::Reboot => device::reboot(service, id, request).await,
     }
 }
 

@@ -139,6 +139,8 @@ pub(super) enum DeviceAction {
     UpdateAdministrativeState,
     /// `upgrade`
     Upgrade,
+    /// `reboot`
+    Reboot,
 }
 
 impl FabricAction {
@@ -157,7 +159,8 @@ impl FabricAction {
 }
 
 impl DeviceAction {
-    const ALL: [Self; 3] = [Self::Resync, Self::UpdateAdministrativeState, Self::Upgrade];
+    const ALL: [Self; 4] =
+        [Self::Resync, Self::UpdateAdministrativeState, Self::Upgrade, Self::Reboot];
 
     /// Returns the action's name in paths.
     pub(super) fn as_str(self) -> &'static str {
@@ -165,6 +168,7 @@ impl DeviceAction {
             Self::Resync => "resyncPasswords",
             Self::UpdateAdministrativeState => "updateAdministrativeState",
             Self::Upgrade => "upgrade",
+            Self::Reboot => "reboot",
         }
     }
 }

@@ -156,6 +156,9 @@ fn devices(kind: &Devices) -> Vec<Operation> {
         action("upgrade", "Upgrade", "Notes the version that others have brought to a device.")
             .takes("UpgradeDevice")
             .gives("Done"),
+        action("reboot", "Reboot", "Reboots a device; with ZTP it is wiped.")
+            .takes("RebootDevice")
+            .starts(),
     ]
 }
 

@@ -247,7 +247,8 @@ fn is_moved(device: &Device, spec: &DeviceSpec) -> bool {
 }
 
 /// Tells whether an operator says that another device stands in the place of one that is being
-/// replaced: it shows another host key, or, where it has none, another serial number.
+/// replaced: it shows another host key, or, where it has none, another serial number. A device that
+/// was wiped is another one as far as its passwords go.
 fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
     let key = |spec: &DeviceSpec| spec.ssh.as_ref().map(|ssh| ssh.host_key.clone());
     let other = match (key(&device.spec), key(spec)) {
@@ -257,7 +258,7 @@ fn is_replaced(device: &Device, spec: &DeviceSpec) -> bool {
         }
         (was, is) => was != is,
     };
-    device.administrative_state == AdministrativeState::RMA && other
+    device.administrative_state == AdministrativeState::RMA && (other || device.wiped)
 }
 
 /// A name stands for one device: another platform or role would be another device. One that waited

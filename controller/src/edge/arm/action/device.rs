@@ -11,7 +11,9 @@ use super::{done, invalid, to_its_end, unsupported, version};
 use crate::edge::answer::ApiError;
 use crate::edge::arm::operation::{Origin, accepted};
 use crate::edge::arm::path::DeviceKind;
-use crate::edge::body;
+use crate::edge::{body, request_id};
+use crate::model::Reboot;
+use crate::plan;
 use crate::service::{Service, StateAction};
 
 #[derive(Deserialize)]
@@ -68,6 +70,44 @@ pub(super) async fn upgrade(
     let (task, device) = (Arc::clone(service), id.clone());
     to_its_end(async move { task.set_device_version(&device, version).await }).await?;
     Ok(done(&kind.id(&id)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RebootDevice {
+    reboot_type: String,
+}
+
+/// Reboots a device.
+pub(super) async fn reboot(
+    service: &Arc<Service>,
+    id: DeviceId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let origin = Origin::of(&request)?;
+    let request_id = request_id::of_caller(request.headers());
+    let fabric = service.find_device(&id)?;
+    let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
+    let wanted: RebootDevice = body::parse(&bytes)?;
+    let wanted = plan::Request::Reboot(id.name().clone(), reboot_type(&wanted.reboot_type)?);
+    let task = Arc::clone(service);
+    let operation =
+        to_its_end(async move { task.submit(&fabric, wanted, request_id).await }).await?;
+    accepted(service, operation, &origin)
+}
+
+fn reboot_type(given: &str) -> Result<Reboot, ApiError> {
+    const KNOWN: [(&str, bool, bool); 4] = [
+        ("GracefulRebootWithoutZTP", true, false),
+        ("UngracefulRebootWithoutZTP", false, false),
+        ("GracefulRebootWithZTP", true, true),
+        ("UngracefulRebootWithZTP", false, true),
+    ];
+    let found = KNOWN.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(given));
+    let names = KNOWN.map(|(name, ..)| name);
+    found
+        .map(|(_name, graceful, ztp)| Reboot::new(graceful, ztp))
+        .ok_or_else(|| unsupported("rebootType", given, &names))
 }
 
 fn state_action(given: &str) -> Result<StateAction, ApiError> {

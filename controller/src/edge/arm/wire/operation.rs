@@ -112,6 +112,7 @@ fn verdict(operation: &Operation) -> (&'static str, String) {
         OperationKind::Rotate => ("RotationFailed", "Rotation"),
         OperationKind::Resync => ("ResyncFailed", "Resync"),
         OperationKind::Verify => ("VerificationFailed", "Verification"),
+        OperationKind::Reboot => ("RebootFailed", "Reboot"),
     };
     let mend = "Please address any issues and perform resync operations for the affected devices.";
     if operation.succeeded() > 0 {
