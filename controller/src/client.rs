@@ -10,12 +10,12 @@ use std::time::Duration;
 use axum::body::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::ClientConfig;
 use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
+
+use crate::trust;
 
 mod error;
 
@@ -210,16 +210,7 @@ fn bearer(file: &Path) -> Result<HeaderValue, ClientError> {
 
 fn tls(ca: &Path) -> Result<ClientConfig, ClientError> {
     let failed = |what: String| ClientError::Authority { file: ca.to_owned(), what };
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(ca).map_err(|source| failed(source.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|source| failed(source.to_string()))?;
-        roots.add(certificate).map_err(|source| failed(source.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(failed("there is no certificate in it".to_owned()));
-    }
+    let roots = trust::authorities(ca).map_err(failed)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -26,7 +26,6 @@ pub mod native;
 mod openapi;
 mod operation_path;
 mod request_id;
-mod rfc3339;
 mod table;
 mod witness;
 

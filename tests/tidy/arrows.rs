@@ -28,7 +28,8 @@ const CONTROLLER: &str = "
     agents:
     data_dir:
     error:
-    client: error
+    trust:
+    client: error trust
     disk: error
     document: error
     duration: error
@@ -39,17 +40,18 @@ const CONTROLLER: &str = "
     vault: disk error naming
     generate: error template
     model: inventory naming
+    clock: model
     audit: model
     auditor: audit data_dir disk error
     cli: audit client data_dir document duration inventory
-    access: disk duration error model
+    access: disk duration error model trust
     config: access document duration error
     journal: error model store
     plan: model
     execute: agents audit auditor generate inventory journal model naming plan template vault
     service: agents auditor error execute inventory journal model naming plan store template vault
-    daemon: access agents audit auditor config data_dir disk error execute model plan service store template vault
-    edge: access audit auditor error inventory model plan service
+    daemon: access agents audit auditor clock config data_dir disk error execute model plan service store template vault
+    edge: access audit auditor clock error inventory model plan service
 ";
 
 /// The same for the agent.

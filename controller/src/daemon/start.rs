@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::id::Epoch;
 use tokio::net::TcpListener;
@@ -17,10 +16,10 @@ use crate::access::{Admission, Tokens};
 use crate::agents::Agent;
 use crate::audit::Entry;
 use crate::auditor::{self, Auditor};
+use crate::clock;
 use crate::config::Config;
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
-use crate::model::Timestamp;
 use crate::plan::Policy;
 use crate::service::{Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
@@ -122,7 +121,7 @@ async fn open_vault(config: &Config, dir: &Path) -> Result<EmbeddedVault, Daemon
         Some(path) => KeySource::File(path.clone()),
         None => KeySource::find(dir),
     };
-    let clock: crate::vault::Clock = Arc::new(|| now().as_secs());
+    let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
     EmbeddedVault::open_with(&config.vault.path, &key, Place::default(), clock)
         .await
         .map_err(|source| DaemonError::Vault { source })
@@ -135,7 +134,7 @@ pub(super) const PROGRAM: &str = concat!("keyturn/", env!("CARGO_PKG_VERSION"));
 async fn open_audit(dir: &Path) -> Result<Auditor, DaemonError> {
     let failed = |source| DaemonError::Audit { source };
     let auditor = auditor::open(dir).await.map_err(failed)?;
-    let entry = Entry::requested("keyturn", "Keyturn/daemon/start/action", PROGRAM, timestamp());
+    let entry = Entry::requested("keyturn", "Keyturn/daemon/start/action", PROGRAM, clock::now());
     auditor.write(entry).await.map_err(failed)?;
     Ok(auditor)
 }
@@ -152,7 +151,7 @@ async fn open_service(
     let agent = Agent::attach(hands.to, hands.from, Epoch::default())
         .await
         .map_err(|source| DaemonError::Agent { source: source.into() })?;
-    let clock: Clock = Arc::new(timestamp);
+    let clock: Clock = Arc::new(clock::now);
     let parts = Parts {
         store,
         vault,
@@ -193,14 +192,6 @@ fn settings(config: &Config) -> Settings {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
     TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })
-}
-
-fn now() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn timestamp() -> Timestamp {
-    Timestamp(i64::try_from(now().as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Returns the URL for clients on this host: one that listens everywhere is reached on loopback.

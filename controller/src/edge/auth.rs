@@ -18,8 +18,8 @@ use super::native::REVEAL_PATH;
 use super::witness::{Answered, Witness};
 use crate::access::{Admission, Principal, Rejected, Right, Scope};
 use crate::auditor::Auditor;
+use crate::clock;
 use crate::inventory::FabricSpec;
-use crate::model::Timestamp;
 use crate::service::{Service, ServiceError};
 
 /// Where requests come in: who is let in, and how often.
@@ -49,11 +49,11 @@ pub(super) async fn require(
             "Authentication failed. The 'Authorization' header is missing or is no bearer token.";
         return refuse(&gate.admission, message, None);
     };
-    match gate.admission.admit(presented, now()).await {
+    match gate.admission.admit(presented, clock::now()).await {
         Ok(principal) => {
-            let (key, at) = (principal.key().to_owned(), Instant::now());
-            let may = gate.limits.has_left(&key, Kind::Denied, at)
-                && gate.limits.admit(&key, kind(&request), at);
+            let (key, now) = (principal.key().to_owned(), Instant::now());
+            let may = gate.limits.has_left(&key, Kind::Denied, now)
+                && gate.limits.admit(&key, kind(&request), now);
             if !may {
                 return too_many(&principal);
             }
@@ -62,7 +62,7 @@ pub(super) async fn require(
             request.extensions_mut().insert(caller);
             let (response, is_denied) = see_to_its_end(witness, request, next).await;
             if is_denied {
-                gate.limits.admit(&key, Kind::Denied, at);
+                gate.limits.admit(&key, Kind::Denied, Instant::now());
             }
             response
         }
@@ -102,12 +102,6 @@ async fn see_to_its_end(witness: Arc<Witness>, request: Request, next: Next) -> 
 fn kind(request: &Request) -> Kind {
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     if looks || request.uri().path() == REVEAL_PATH { Kind::Read } else { Kind::Write }
-}
-
-/// The wall clock: tokens are made and expire by it.
-pub(super) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -29,20 +29,6 @@ impl From<ServiceError> for ApiError {
     }
 }
 
-pub(super) async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::spawn(work).await {
-        Ok(done) => Ok(done?),
-        Err(source) => {
-            tracing::error!(%source, "a request's task did not end");
-            let message = "The request was not carried out because of a fault in Keyturn.";
-            // Not 500 or 503: clients would repeat the request by themselves.
-            Err(ApiError::new(StatusCode::BAD_GATEWAY, "InternalFault", message))
-        }
-    }
-}
-
 fn not_found(what: &str, id: &str) -> ApiError {
     let fabric =
         || id.parse::<FabricId>().map(|id| resource(FabricId::KIND, id.name(), id.group()));

@@ -9,10 +9,10 @@ use axum::response::Response;
 use protocol::id::OperationId;
 
 use super::answer::{ApiError, Code};
-use super::auth::now;
 use super::request_id;
 use crate::audit::{Entry, Outcome};
 use crate::auditor::{AuditError, Auditor};
+use crate::clock::now;
 use crate::error::Fault;
 
 /// The operation that a request has started, as a note on its answer.

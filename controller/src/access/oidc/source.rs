@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::keys::Keys;
 use super::{KeysFrom, OidcError};
+use crate::trust;
 
 /// The most that is read, in bytes. The sets of providers have some 10 KiB.
 const BYTES_MAX: usize = 1 << 20;
@@ -143,15 +142,6 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, OidcError> {
         let builder = builder.with_platform_verifier();
         return Ok(builder.map_err(|source| failed(source.to_string()))?.with_no_client_auth());
     };
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(ca).map_err(|source| failed(source.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|source| failed(source.to_string()))?;
-        roots.add(certificate).map_err(|source| failed(source.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(failed("there is no certificate in it".to_owned()));
-    }
+    let roots = trust::authorities(ca).map_err(failed)?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -1,12 +1,7 @@
 //! What can be done to fabrics and devices.
-//!
-//! Whatever changes something runs in a task of its own: a caller that hangs up does not leave half
-//! of it done.
 
 mod device;
 mod fabric;
-
-use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -17,7 +12,6 @@ use serde::Serialize;
 use super::operation::{Origin, accepted};
 use super::path::{DeviceAction, DeviceKind, FabricAction};
 use crate::edge::answer::{ApiError, json};
-pub(super) use crate::edge::fault::to_its_end;
 use crate::edge::{body, request_id};
 use crate::plan;
 use crate::service::Service;
@@ -27,7 +21,7 @@ const VERSION_CHARACTERS_MAX: usize = 64;
 
 /// Does something to a fabric.
 pub(super) async fn on_fabric(
-    service: &Arc<Service>,
+    service: &Service,
     id: FabricId,
     action: FabricAction,
     request: Request,
@@ -44,7 +38,7 @@ pub(super) async fn on_fabric(
 
 /// Does something to a device.
 pub(super) async fn on_device(
-    service: &Arc<Service>,
+    service: &Service,
     id: DeviceId,
     kind: DeviceKind,
     action: DeviceAction,
@@ -64,7 +58,7 @@ pub(super) async fn on_device(
 }
 
 async fn submit(
-    service: &Arc<Service>,
+    service: &Service,
     fabric: FabricId,
     wanted: plan::Request,
     request: Request,
@@ -72,9 +66,7 @@ async fn submit(
     let origin = Origin::of(&request)?;
     let request_id = request_id::of_caller(request.headers());
     body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
-    let submitting = Arc::clone(service);
-    let id =
-        to_its_end(async move { submitting.submit(&fabric, wanted, request_id).await }).await?;
+    let id = service.submit(&fabric, wanted, request_id).await?;
     accepted(service, id, &origin)
 }
 

@@ -6,7 +6,6 @@
 //! what is noted, that of an operator is enough.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -16,7 +15,7 @@ use protocol::password::Password;
 use protocol::status::DeviceRole;
 use serde::Serialize;
 
-use super::action::{invalid, to_its_end};
+use super::action::invalid;
 use super::extension::{AT, Described, Extension, role, spelled};
 use super::operation::{Origin, followed_by};
 use super::path::DeviceKind;
@@ -50,15 +49,11 @@ pub(super) async fn fabric(
         None => described_fabric(&mut resource, id)?,
     };
     let change = resource.fabric_change(true)?;
-    let (task, fabric) = (Arc::clone(service), id.clone());
-    let work = async move {
-        let operation = match declares {
-            true => task.declare_fabric(spec, login).await?.operation,
-            false => None,
-        };
-        task.note(&fabric, None, change).await.map(|()| operation)
+    let operation = match declares {
+        true => service.declare_fabric(spec, login).await?.operation,
+        false => None,
     };
-    let operation = to_its_end(work).await?;
+    service.note(id, None, change).await?;
     let body = service.read(id, |fabric| wire::fabric(service, fabric))?;
     answer(service, created, &body, operation, &origin)
 }
@@ -94,7 +89,7 @@ pub(super) async fn device(
         declare(service, &fabric, kind, declaration, change).await?
     } else {
         let change = resource.change(true)?;
-        update::note(service, fabric.clone(), Some(id.name().clone()), change).await?;
+        service.note(&fabric, Some(id.name()), change).await?;
         None
     };
     let body = service.read(&fabric, |fabric| {
@@ -129,23 +124,17 @@ fn declaration(
 }
 
 async fn declare(
-    service: &Arc<Service>,
+    service: &Service,
     fabric: &FabricId,
     kind: DeviceKind,
     (mut spec, passwords): Declaration,
     change: NoteChange,
 ) -> Result<Option<OperationId>, ApiError> {
     spec.bootstrap = kind == DeviceKind::Bootstrap;
-    let (task, fabric) = (Arc::clone(service), fabric.clone());
-    let work = async move {
-        let name = spec.name.clone();
-        let applied = match task.declare_device(&fabric, spec, passwords).await {
-            Ok(applied) => applied,
-            Err(error) => return Ok(Err(error)),
-        };
-        task.note(&fabric, Some(&name), change).await.map(|()| Ok(applied.operation))
-    };
-    to_its_end(work).await?.map_err(explained)
+    let name = spec.name.clone();
+    let applied = service.declare_device(fabric, spec, passwords).await.map_err(explained)?;
+    service.note(fabric, Some(&name), change).await?;
+    Ok(applied.operation)
 }
 
 /// Answers with the resource, and points to the operation that verifies it.

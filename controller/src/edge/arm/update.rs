@@ -2,16 +2,15 @@
 //! a device that is replaced. Read-only fields in a request are ignored, as ARM does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::id::{DeviceId, FabricId, ResourceName};
+use protocol::id::{DeviceId, FabricId};
 use serde::{Deserialize, Deserializer};
 
-use super::action::{invalid, to_its_end};
+use super::action::invalid;
 use super::extension::{Extension, Secret};
 use super::path::{DeviceKind, Target};
 use crate::edge::answer::{ApiError, raw};
@@ -111,7 +110,7 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D
 
 /// Changes what is noted on a fabric.
 pub(super) async fn fabric(
-    service: &Arc<Service>,
+    service: &Service,
     id: &FabricId,
     request: Request,
 ) -> Result<(), ApiError> {
@@ -125,25 +124,27 @@ pub(super) async fn fabric(
             .hint("rotate it, or tell it with PUT or `keyturn fabric apply`"));
     }
     let change = resource.fabric_change(false)?;
-    note(service, id.clone(), None, change).await
+    service.note(id, None, change).await?;
+    Ok(())
 }
 
 /// Changes what is noted on a device, and its serial number.
 pub(super) async fn device(
-    service: &Arc<Service>,
+    service: &Service,
     id: &DeviceId,
     request: Request,
 ) -> Result<(), ApiError> {
     let fabric = service.find_device(id)?;
     let change = read(request).await?.change(false)?;
-    note(service, fabric, Some(id.name().clone()), change).await
+    service.note(&fabric, Some(id.name()), change).await?;
+    Ok(())
 }
 
 /// Deletes a fabric or a device. It is gone when this is answered, so that there is no operation to
 /// be asked after; clients take 204 for that, and never 200.
 pub(super) async fn delete(
     door: &Door,
-    service: &Arc<Service>,
+    service: &Service,
     target: Target,
 ) -> Result<Response, ApiError> {
     if let Target::Device(id, kind) = &target
@@ -151,15 +152,11 @@ pub(super) async fn delete(
     {
         return Ok(deleted());
     }
-    let service = Arc::clone(service);
-    let work = async move {
-        match target {
-            Target::Fabric(id) => service.delete_fabric(&id).await,
-            Target::Device(id, _kind) => service.delete_device(&id).await,
-            _ => Ok(false),
-        }
+    match target {
+        Target::Fabric(id) => service.delete_fabric(&id).await?,
+        Target::Device(id, _kind) => service.delete_device(&id).await?,
+        _ => false,
     };
-    to_its_end(work).await?;
     Ok(deleted())
 }
 
@@ -174,17 +171,6 @@ pub(super) async fn read(request: Request) -> Result<Resource, ApiError> {
     let resource = body::parse(&bytes);
     body::wipe(bytes);
     resource
-}
-
-/// Notes something on a fabric or on one of its devices.
-pub(super) async fn note(
-    service: &Arc<Service>,
-    fabric: FabricId,
-    device: Option<ResourceName>,
-    change: NoteChange,
-) -> Result<(), ApiError> {
-    let service = Arc::clone(service);
-    to_its_end(async move { service.note(&fabric, device.as_ref(), change).await }).await
 }
 
 impl Resource {

@@ -1,7 +1,6 @@
 //! Declaring a fabric and its devices.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -14,7 +13,6 @@ use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::body;
-use crate::edge::fault::to_its_end;
 use crate::edge::witness::Started;
 use crate::inventory::{CurrentPasswords, DocumentError, Inventory};
 use crate::service::Applied;
@@ -68,13 +66,10 @@ pub(super) async fn apply(
     let given: Apply = body::parse(&bytes)?;
     let (inventory, passwords) = native.parse(&given)?;
     drop(given);
-    // In a task of its own: a caller that hangs up does not leave half of it done.
     let id = inventory.fabric.id.to_string();
     let scope = Scope::Fabric(&inventory.fabric.id);
     let service = native.door.open(&caller, action, Right::Administer, scope, &id).await?;
-    let service = Arc::clone(service);
-    let work = async move { service.apply(inventory, passwords).await };
-    let applied = to_its_end(work).await?;
+    let applied = service.apply(inventory, passwords).await?;
     let operation = applied.operation;
     let mut response = json(StatusCode::OK, &AppliedBody::from(applied));
     if let Some(operation) = operation {

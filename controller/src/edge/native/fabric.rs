@@ -14,7 +14,6 @@ use super::{FABRICS_PATH, Native};
 use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
-use crate::edge::rfc3339;
 use crate::model::{Device, Fabric, OperationKind, OperationState, Secret, Skipped};
 use crate::plan::{self, Plan};
 
@@ -156,7 +155,7 @@ impl Waiting {
         let status = |secret: &Secret| SecretStatus {
             secret_type: secret.secret_type.clone(),
             synchronization_status: secret.credential.status(),
-            last_rotation_time: secret.last_rotation.map(rfc3339::text),
+            last_rotation_time: secret.last_rotation.map(|at| at.to_string()),
         };
         Self {
             name: name.to_string(),
@@ -253,7 +252,7 @@ impl Summary {
                 .iter()
                 .map(|name| fabric.device_id(name).to_string())
                 .collect(),
-            last_rotation_time: last.map(rfc3339::text),
+            last_rotation_time: last.map(|at| at.to_string()),
             state: match (failed.is_empty(), succeeded.is_empty()) {
                 _ if fabric.running_operation().is_some_and(is_running) => "Updating",
                 (true, _) => "Succeeded",

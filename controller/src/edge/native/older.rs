@@ -1,7 +1,5 @@
 //! Rotating a fabric whose secrets have older names.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, LOCATION};
@@ -13,7 +11,6 @@ use super::Native;
 use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
-use crate::edge::fault::to_its_end;
 use crate::edge::witness::Started;
 use crate::edge::{body, operation_path, request_id};
 use crate::plan;
@@ -46,11 +43,8 @@ pub(super) async fn rotate(
     })?;
     let (action, right) = ("Keyturn/fabrics/rotateOlderNames/action", Right::Operate);
     let (scope, on) = (Scope::Fabric(&id), id.to_string());
-    let service = Arc::clone(native.door.open(&caller, action, right, scope, &on).await?);
-    let (submitting, fabric) = (Arc::clone(&service), id.clone());
-    let work =
-        async move { submitting.submit(&fabric, plan::Request::RotateOlder, request_id).await };
-    let operation = to_its_end(work).await?;
+    let service = native.door.open(&caller, action, right, scope, &on).await?;
+    let operation = service.submit(&id, plan::Request::RotateOlder, request_id).await?;
     let (_fabric, begun) = service.operation(operation)?;
     let path = service.read(&id, |fabric| operation_path::of(fabric, &begun))?;
     let mut response = json(StatusCode::ACCEPTED, &Begun { operation: operation.to_string() });

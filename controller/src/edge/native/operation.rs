@@ -14,7 +14,7 @@ use super::Native;
 use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
-use crate::edge::{operation_path, rfc3339};
+use crate::edge::operation_path;
 use crate::model::{Device, Fabric, Operation, OperationState, Outcome};
 
 /// What both routes do, as refusals and the log call it.
@@ -117,8 +117,8 @@ impl OperationBody {
                 OperationState::Failed => "Failed",
             },
             percent_complete: operation.percent_complete().floor(),
-            start_time: rfc3339::text(operation.started),
-            end_time: operation.ended.map(rfc3339::text),
+            start_time: operation.started.to_string(),
+            end_time: operation.ended.map(|at| at.to_string()),
             succeeded: operation.succeeded(),
             failed: operation.failures().count(),
             devices,

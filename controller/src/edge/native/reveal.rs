@@ -14,7 +14,7 @@ use super::Native;
 use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, raw};
 use crate::edge::auth::Caller;
-use crate::edge::{body, rfc3339};
+use crate::edge::body;
 use crate::model::Evidence;
 use crate::service::{ArchiveReference, Candidate, Revealed};
 
@@ -105,7 +105,7 @@ impl<'a> From<&'a Revealed> for RevealedBody<'a> {
             value: revealed.value.expose(),
             secret_archive_reference: Reference::from(&revealed.reference),
             synchronization_status: revealed.status,
-            last_proven: revealed.last_proven.map(|proof| rfc3339::text(proof.at)),
+            last_proven: revealed.last_proven.map(|proof| proof.at.to_string()),
             evidence: revealed.last_proven.map(|proof| match proof.evidence {
                 Evidence::Login => "login",
                 Evidence::ReadBack => "read-back",

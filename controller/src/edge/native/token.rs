@@ -16,9 +16,10 @@ use zeroize::Zeroizing;
 
 use super::Native;
 use crate::access::{self, LIFETIME_DEFAULT, Right, Role, Scope, TokenError, TokenView};
+use crate::clock::now;
 use crate::edge::answer::{ApiError, json, raw};
-use crate::edge::auth::{Caller, now};
-use crate::edge::{body, rfc3339};
+use crate::edge::auth::Caller;
+use crate::edge::body;
 use crate::service::ServiceError;
 
 /// Where tokens are.
@@ -160,8 +161,8 @@ impl<'a> TokenBody<'a> {
             name: &view.name,
             role: view.role,
             fabric_id: view.fabric.as_ref().map(FabricId::to_string),
-            created_at: rfc3339::text(view.created),
-            expires_at: rfc3339::text(view.expires),
+            created_at: view.created.to_string(),
+            expires_at: view.expires.to_string(),
             expired: view.expires <= now(),
             token,
         }

@@ -1,13 +1,11 @@
 //! What can be done to a device.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::response::Response;
 use protocol::id::DeviceId;
 use serde::Deserialize;
 
-use super::{done, invalid, to_its_end, unsupported, version};
+use super::{done, invalid, unsupported, version};
 use crate::edge::answer::ApiError;
 use crate::edge::arm::operation::{Origin, accepted};
 use crate::edge::arm::path::DeviceKind;
@@ -26,7 +24,7 @@ struct UpdateAdministrativeState {
 
 /// Takes a device out of service, into replacement, or back.
 pub(super) async fn update_administrative_state(
-    service: &Arc<Service>,
+    service: &Service,
     id: DeviceId,
     kind: DeviceKind,
     request: Request,
@@ -41,11 +39,7 @@ pub(super) async fn update_administrative_state(
         let message = "The property 'resourceIds' names other devices than the one in the path.";
         return Err(invalid(message).target("resourceIds"));
     }
-    let device = id.clone();
-    let setting = Arc::clone(service);
-    let operation =
-        to_its_end(async move { setting.set_administrative_state(&device, action).await }).await?;
-    match operation {
+    match service.set_administrative_state(&id, action).await? {
         Some(operation) => accepted(service, operation, &origin),
         None => Ok(done(&kind.id(&id))),
     }
@@ -59,7 +53,7 @@ struct UpgradeDevice {
 
 /// Notes the version of a device that others have upgraded.
 pub(super) async fn upgrade(
-    service: &Arc<Service>,
+    service: &Service,
     id: DeviceId,
     kind: DeviceKind,
     request: Request,
@@ -67,8 +61,7 @@ pub(super) async fn upgrade(
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: UpgradeDevice = body::parse(&bytes)?;
     let version = version("device", wanted.version)?;
-    let (task, device) = (Arc::clone(service), id.clone());
-    to_its_end(async move { task.set_device_version(&device, version).await }).await?;
+    service.set_device_version(&id, version).await?;
     Ok(done(&kind.id(&id)))
 }
 
@@ -80,7 +73,7 @@ struct RebootDevice {
 
 /// Reboots a device.
 pub(super) async fn reboot(
-    service: &Arc<Service>,
+    service: &Service,
     id: DeviceId,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -90,9 +83,7 @@ pub(super) async fn reboot(
     let bytes = body::read(request.into_body(), body::ORDINARY_BYTES_MAX).await?;
     let wanted: RebootDevice = body::parse(&bytes)?;
     let wanted = plan::Request::Reboot(id.name().clone(), reboot_type(&wanted.reboot_type)?);
-    let task = Arc::clone(service);
-    let operation =
-        to_its_end(async move { task.submit(&fabric, wanted, request_id).await }).await?;
+    let operation = service.submit(&fabric, wanted, request_id).await?;
     accepted(service, operation, &origin)
 }
 

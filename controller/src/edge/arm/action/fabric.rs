@@ -1,14 +1,12 @@
 //! What can be done to a fabric besides its passwords: locks, commits and upgrades. Keyturn commits
 //! and upgrades nothing; whoever does says so here, and no password is changed meanwhile.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::response::Response;
 use protocol::id::FabricId;
 use serde::Deserialize;
 
-use super::{done, to_its_end, unsupported, version};
+use super::{done, unsupported, version};
 use crate::edge::answer::ApiError;
 use crate::edge::body;
 use crate::model::Lock;
@@ -23,7 +21,7 @@ struct LockFabric {
 
 /// Locks or unlocks a fabric.
 pub(super) async fn lock(
-    service: &Arc<Service>,
+    service: &Service,
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -32,8 +30,8 @@ pub(super) async fn lock(
     let locks = [("Administrative", Lock::Administrative), ("Configuration", Lock::Configuration)];
     let lock = one_of("lockType", &wanted.lock_type, locks)?;
     let locked = one_of("action", &wanted.action, [("Lock", true), ("Unlock", false)])?;
-    let service = Arc::clone(service);
-    to_its_end(async move { service.set_lock(&id, lock, locked).await.map(|()| done(&id)) }).await
+    service.set_lock(&id, lock, locked).await?;
+    Ok(done(&id))
 }
 
 #[derive(Default, Deserialize)]
@@ -45,7 +43,7 @@ struct CommitConfiguration {
 
 /// Notes a commit: without a body one that has begun and ended, else the stage that it is in.
 pub(super) async fn commit(
-    service: &Arc<Service>,
+    service: &Service,
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -61,8 +59,8 @@ pub(super) async fn commit(
         Some(stage) => one_of("commitStage", stage, stages)?,
         None => CommitAction::AtOnce,
     };
-    let service = Arc::clone(service);
-    to_its_end(async move { service.set_commit(&id, commit).await.map(|()| done(&id)) }).await
+    service.set_commit(&id, commit).await?;
+    Ok(done(&id))
 }
 
 #[derive(Deserialize)]
@@ -75,7 +73,7 @@ struct UpgradeFabric {
 
 /// Notes an upgrade: that it begins, has ended, or (a value of our own) has failed.
 pub(super) async fn upgrade(
-    service: &Arc<Service>,
+    service: &Service,
     id: FabricId,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -87,8 +85,8 @@ pub(super) async fn upgrade(
         "fail" => UpgradeAction::Fail,
         _ => return Err(unsupported("action", &wanted.action, &["Start", "Complete", "Fail"])),
     };
-    let service = Arc::clone(service);
-    to_its_end(async move { service.set_upgrade(&id, upgrade).await.map(|()| done(&id)) }).await
+    service.set_upgrade(&id, upgrade).await?;
+    Ok(done(&id))
 }
 
 fn one_of<T, const N: usize>(

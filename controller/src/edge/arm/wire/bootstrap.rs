@@ -1,33 +1,22 @@
 //! `NetworkBootstrapDevice`, which has no words for how far its secrets are: Keyturn's own routes
 //! say that.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
 use protocol::id::ResourceName;
 use protocol::status::{AdministrativeState, ConfigurationState, ProvisioningState};
 use serde::Serialize;
 
 use super::device::{NetworkDevice, device};
+use super::{Resource, addresses};
 use crate::edge::arm::path::DeviceKind;
 use crate::model::{Device, Fabric};
 use crate::service::Service;
 
 /// A device that waits for its first password set.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::edge::arm) struct NetworkBootstrapDevice {
-    id: String,
-    name: String,
-    r#type: &'static str,
-    location: String,
-    tags: BTreeMap<String, String>,
-    properties: Properties,
-}
+pub(in crate::edge::arm) type NetworkBootstrapDevice = Resource<Properties>;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+pub(in crate::edge::arm) struct Properties {
     #[serde(skip_serializing_if = "Option::is_none")]
     annotation: Option<String>,
     host_name: String,
@@ -68,9 +57,8 @@ pub(in crate::edge::arm) fn any_device(
 }
 
 fn bootstrap(fabric: &Fabric, name: &ResourceName, device: &Device) -> NetworkBootstrapDevice {
-    let address = device.spec.ssh.as_ref().map(|ssh| ssh.address.as_str());
-    let ip: Option<IpAddr> = address.and_then(|address| address.parse().ok());
-    NetworkBootstrapDevice {
+    let (ipv4, ipv6) = addresses(device);
+    Resource {
         id: DeviceKind::Bootstrap.id(&fabric.device_id(name)),
         name: name.to_string(),
         r#type: "microsoft.managednetworkfabric/networkbootstrapdevices",
@@ -82,8 +70,8 @@ fn bootstrap(fabric: &Fabric, name: &ResourceName, device: &Device) -> NetworkBo
             serial_number: device.spec.serial_number.clone(),
             version: device.version.clone(),
             network_fabric_id: fabric.id.to_string(),
-            primary_management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
-            primary_management_ipv6_address: ip.filter(IpAddr::is_ipv6).map(|ip| ip.to_string()),
+            primary_management_ipv4_address: ipv4,
+            primary_management_ipv6_address: ipv6,
             configuration_state: device.configuration_state,
             provisioning_state: ProvisioningState::Succeeded,
             administrative_state: device.administrative_state,

@@ -1,32 +1,21 @@
 //! `NetworkDevice`.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
 use protocol::id::ResourceName;
 use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, ProvisioningState};
 use serde::Serialize;
 
 use super::fabric::LastOperation;
 use super::secret::{self, SecretRotationStatus};
+use super::{Resource, addresses};
 use crate::model::{Device, Fabric, Outcome};
 use crate::service::Service;
 
 /// A device.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::edge::arm) struct NetworkDevice {
-    id: String,
-    name: String,
-    r#type: &'static str,
-    location: String,
-    tags: BTreeMap<String, String>,
-    properties: Properties,
-}
+pub(in crate::edge::arm) type NetworkDevice = Resource<Properties>;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+pub(in crate::edge::arm) struct Properties {
     #[serde(skip_serializing_if = "Option::is_none")]
     annotation: Option<String>,
     host_name: String,
@@ -54,9 +43,8 @@ pub(super) fn device(
     name: &ResourceName,
     device: &Device,
 ) -> NetworkDevice {
-    let address = device.spec.ssh.as_ref().map(|ssh| ssh.address.as_str());
-    let ip: Option<IpAddr> = address.and_then(|address| address.parse().ok());
-    NetworkDevice {
+    let (ipv4, ipv6) = addresses(device);
+    Resource {
         id: fabric.device_id(name).to_string(),
         name: name.to_string(),
         r#type: "microsoft.managednetworkfabric/networkdevices",
@@ -69,8 +57,8 @@ pub(super) fn device(
             version: device.version.clone(),
             network_device_role: device.spec.role,
             network_fabric_id: fabric.id.to_string(),
-            management_ipv4_address: ip.filter(IpAddr::is_ipv4).map(|ip| ip.to_string()),
-            management_ipv6_address: ip.filter(IpAddr::is_ipv6).map(|ip| ip.to_string()),
+            management_ipv4_address: ipv4,
+            management_ipv6_address: ipv6,
             last_operation: device.last_outcome.as_ref().map(LastOperation::of_device),
             configuration_state: device.configuration_state,
             provisioning_state: ProvisioningState::Succeeded,

@@ -6,7 +6,6 @@ use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, Prov
 use serde::Serialize;
 
 use super::secret::{self, SecretRotationStatus};
-use crate::edge::rfc3339;
 use crate::model::{Fabric, Operation, OperationState, Parameter};
 use crate::service::Service;
 
@@ -94,8 +93,8 @@ pub(in crate::edge::arm) fn fabric(service: &Service, fabric: &Fabric) -> Networ
         location: fabric.spec.location.clone(),
         tags: fabric.notes.tags.clone(),
         system_data: SystemData {
-            created_at: rfc3339::text(fabric.created),
-            last_modified_at: rfc3339::text(fabric.modified),
+            created_at: fabric.created.to_string(),
+            last_modified_at: fabric.modified.to_string(),
         },
         properties: properties(service, fabric),
     }

@@ -10,7 +10,7 @@ use protocol::status::DeviceRole;
 use serde::Serialize;
 
 use crate::edge::arm::path::DeviceKind;
-use crate::edge::{operation_path, rfc3339};
+use crate::edge::operation_path;
 use crate::model::{Fabric, Operation, OperationKind, OperationState, Outcome};
 
 /// An operation.
@@ -82,8 +82,8 @@ pub(in crate::edge::arm) fn operation(fabric: &Fabric, operation: &Operation) ->
             OperationState::Failed => "Failed",
         },
         percent_complete: operation.percent_complete().floor(),
-        start_time: rfc3339::text(operation.started),
-        end_time: ended.map(rfc3339::text),
+        start_time: operation.started.to_string(),
+        end_time: ended.map(|at| at.to_string()),
         error: (operation.state == OperationState::Failed).then(|| error(fabric, operation)),
         operations: if is_running { Vec::new() } else { by_device(fabric, operation) },
         properties: (),

@@ -3,7 +3,6 @@
 use protocol::status::SynchronizationStatus;
 use serde::Serialize;
 
-use crate::edge::rfc3339;
 use crate::model::{Device, Fabric, Secret};
 use crate::service::{ArchiveReference, Service};
 
@@ -47,7 +46,7 @@ pub(super) fn all(
 impl SecretRotationStatus {
     fn new(secret: &Secret, reference: Option<ArchiveReference>) -> Self {
         Self {
-            last_rotation_time: secret.last_rotation.map(rfc3339::text),
+            last_rotation_time: secret.last_rotation.map(|at| at.to_string()),
             synchronization_status: secret.credential.status(),
             secret_archive_reference: reference.map(SecretArchiveReference::from),
             secret_type: secret.secret_type.clone(),
