@@ -10,6 +10,7 @@ mod contract;
 pub mod embedded;
 pub mod key;
 pub mod memory;
+pub mod secrets;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -94,7 +95,8 @@ pub trait Vault: Send + Sync + fmt::Debug {
     /// stops waiting.
     ///
     /// # Errors
-    /// [`VaultError::Purged`] if a tag's version has been purged; [`DiskError::Full`] and
+    /// [`VaultError::Purged`] if a tag's version has been purged; [`VaultError::Deleted`] if a
+    /// name is deleted, where the vault has that, and nothing was stored; [`DiskError::Full`] and
     /// [`DiskError::ReadOnly`], after which nothing was stored; [`DiskError::Io`] and
     /// [`DiskError::TimedOut`], after which the values may be stored (asking again with the same
     /// tags tells); [`VaultError::Damaged`].
@@ -181,6 +183,38 @@ pub enum VaultError {
         /// The version asked for, or the one that the tag belongs to.
         version: SecretVersion,
     },
+    /// There is no such secret, or it is in another state than is asked for.
+    #[error("find the secret `{name}` in the vault")]
+    NoSecret {
+        /// The secret.
+        name: SecretName,
+    },
+    /// The secret was deleted, can be recovered, and keeps its name until it is purged.
+    #[error("use the secret `{name}`: it is deleted and can be recovered")]
+    Deleted {
+        /// The secret.
+        name: SecretName,
+    },
+    /// A secret cannot be restored over one that is there.
+    #[error("restore the secret `{name}`: there is one of that name")]
+    Exists {
+        /// The secret.
+        name: SecretName,
+    },
+    /// More versions than go into one backup.
+    #[error(
+        "back up the secret `{name}`: it has {versions} versions, expected at most {}",
+        secrets::BACKUP_VERSIONS_MAX
+    )]
+    TooManyVersions {
+        /// The secret.
+        name: SecretName,
+        /// How many it has.
+        versions: usize,
+    },
+    /// What is to be restored was not backed up from this vault, or was changed since.
+    #[error("restore a secret: it is no whole backup of one that this vault has made")]
+    NotOurs,
     /// The value does not open under its name, version and tag, although the key is right.
     #[error("open version {version} of `{name}` in `{}`: it is damaged", file.display())]
     Damaged {
@@ -267,6 +301,13 @@ impl VaultError {
                 format!("`keyturn secret show` lists the versions of `{name}` that can be used")
             }
             Self::Disabled { .. } => "ask for another version of the secret".to_owned(),
+            Self::NoSecret { .. } => {
+                "look for it in the list of secrets and in that of deleted secrets".to_owned()
+            }
+            Self::Deleted { name } => format!("recover or purge the deleted secret `{name}` first"),
+            Self::Exists { name } => format!("delete and purge `{name}` first"),
+            Self::TooManyVersions { .. } => "back up the whole vault instead".to_owned(),
+            Self::NotOurs => "restore what this vault has given as a backup, unchanged".to_owned(),
             Self::Damaged { file, .. } => format!(
                 "keep a copy of `{}`, check the disk, and bring the vault back from the last \
                  backup; the other values can still be read",
@@ -299,6 +340,11 @@ impl VaultError {
             Self::NotFound { .. }
             | Self::Disabled { .. }
             | Self::Purged { .. }
+            | Self::NoSecret { .. }
+            | Self::Deleted { .. }
+            | Self::Exists { .. }
+            | Self::TooManyVersions { .. }
+            | Self::NotOurs
             | Self::KeyMissing { .. }
             | Self::KeyWrong { .. }
             | Self::KeyDamaged { .. }

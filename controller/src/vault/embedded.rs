@@ -9,6 +9,8 @@
 
 mod keys;
 mod rows;
+mod secret_rows;
+mod secrets;
 
 use std::fmt;
 use std::path::Path;
@@ -31,7 +33,7 @@ pub const VAULT_FILE: &str = "vault.db";
 const LAYOUT: Layout = Layout {
     what: "a Keyturn vault",
     application_id: 0x4b54_5654, // "KTVT"
-    migrations: &[include_str!("schema-1.sql")],
+    migrations: &[include_str!("schema-1.sql"), include_str!("schema-2.sql")],
 };
 
 /// What archive references say about where the vault is.
@@ -186,7 +188,7 @@ impl Vault for EmbeddedVault {
                         let (name, version) = (name.clone(), version.clone());
                         return Err(VaultError::Disabled { name, version });
                     }
-                    values.push(keys.open(&mut session, &row).await?);
+                    values.push(keys.open_password(&mut session, &row).await?);
                 }
                 Ok(values)
             })
@@ -265,6 +267,11 @@ async fn put_all(
     now: u64,
     items: &[Item],
 ) -> Result<Vec<SecretVersion>, VaultError> {
+    for item in items {
+        if secret_rows::deletion(session, &item.name).await?.is_some() {
+            return Err(VaultError::Deleted { name: item.name.clone() });
+        }
+    }
     let (number, cipher) = keys.for_sealing(session, items.len() as u64, now).await?;
     let mut sealed = Vec::with_capacity(items.len());
     for item in items {
@@ -318,7 +325,10 @@ async fn disable(
 async fn purge(session: &mut Session, item: (SecretName, SecretVersion)) -> Result<(), VaultError> {
     match find_one(session, &item).await? {
         None => Err(VaultError::NotFound { name: item.0, version: item.1 }),
-        Some(row) => Ok(rows::purge(session, row.number).await?),
+        Some(row) => {
+            rows::purge(session, row.number).await?;
+            Ok(secret_rows::forget_emptied(session, &item.0).await?)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::password::Password;
+use zeroize::Zeroizing;
 
 use super::super::cipher::{Cipher, KEY_BYTES, KeyBytes};
 use super::super::{VaultError, VersionInfo, key};
@@ -14,6 +15,9 @@ use crate::disk::sqlite::Session;
 /// The text that proves a key to be the right one.
 const PROOF: &[u8] = b"keyturn vault";
 const PROOF_CONTEXT: &[&[u8]] = &[b"keyturn vault proof 1"];
+
+/// Begins every backup of a secret.
+const BACKUP_HEADER: &[u8] = b"keyturn secret backup 1\n";
 
 /// How many values one data-encryption key seals before the next one is made: see [`Cipher`].
 const VALUES_PER_KEY_MAX: u64 = 1 << 31;
@@ -126,24 +130,79 @@ impl Keys {
         Ok(cipher)
     }
 
+    /// Opens the password in a row.
+    pub(super) async fn open_password(
+        &self,
+        session: &mut Session,
+        row: &Row,
+    ) -> Result<Password, VaultError> {
+        let mut text = self.open(session, row).await?;
+        Password::new(std::mem::take(&mut *text)).map_err(|_source| self.damaged(row))
+    }
+
     /// Opens the value in a row.
     pub(super) async fn open(
         &self,
         session: &mut Session,
         row: &Row,
-    ) -> Result<Password, VaultError> {
+    ) -> Result<Zeroizing<String>, VaultError> {
         let cipher = self.data_key(session, row.data_key).await?;
         let bound = Bound::new(row.data_key, &row.name, &row.info);
         let sealed = row.value.as_deref().unwrap_or_default();
-        cipher
-            .open(&bound.context(), sealed)
-            .and_then(|text| String::from_utf8(text.to_vec()).ok())
-            .and_then(|text| Password::new(text).ok())
-            .ok_or_else(|| VaultError::Damaged {
-                name: row.name.clone(),
-                version: row.info.version.clone(),
-                file: self.file.clone(),
-            })
+        let opened = cipher.open(&bound.context(), sealed);
+        text(opened).ok_or_else(|| self.damaged(row))
+    }
+
+    fn damaged(&self, row: &Row) -> VaultError {
+        VaultError::Damaged {
+            name: row.name.clone(),
+            version: row.info.version.clone(),
+            file: self.file.clone(),
+        }
+    }
+
+    /// Seals a backup of secrets. It opens as long as its data key is in this vault.
+    pub(super) async fn seal_backup(
+        &self,
+        session: &mut Session,
+        now: u64,
+        text: &str,
+    ) -> Result<Vec<u8>, VaultError> {
+        let (number, cipher) = self.for_sealing(session, 1, now).await?;
+        let key = number.to_be_bytes();
+        let mut backup = [BACKUP_HEADER, &key].concat();
+        backup.extend(cipher.seal(&[BACKUP_HEADER, &key], text.as_bytes())?);
+        Ok(backup)
+    }
+
+    /// Opens what [`Keys::seal_backup`] has sealed; `None` for anything else.
+    pub(super) async fn open_backup(
+        &self,
+        session: &mut Session,
+        backup: &[u8],
+    ) -> Result<Option<Zeroizing<String>>, VaultError> {
+        let body = backup.strip_prefix(BACKUP_HEADER);
+        let Some((key, sealed)) = body.and_then(|body| body.split_first_chunk::<8>()) else {
+            return Ok(None);
+        };
+        let number = i64::from_be_bytes(*key);
+        if rows::data_key(session, number).await?.is_none() {
+            return Ok(None);
+        }
+        let cipher = self.data_key(session, number).await?;
+        Ok(text(cipher.open(&[BACKUP_HEADER, key], sealed)))
+    }
+}
+
+/// Takes bytes as a text, without leaving a copy of them behind.
+fn text(mut opened: Option<Zeroizing<Vec<u8>>>) -> Option<Zeroizing<String>> {
+    let bytes = std::mem::take(&mut **opened.as_mut()?);
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            None
+        }
     }
 }
 

@@ -31,26 +31,26 @@ pub(super) struct NewRow {
     pub(super) value: Vec<u8>,
 }
 
-fn read_failed(session: &Session, error: sqlx::Error) -> DiskError {
+pub(super) fn read_failed(session: &Session, error: sqlx::Error) -> DiskError {
     session.health.fail("read", error)
 }
 
-fn write_failed(session: &Session, error: sqlx::Error) -> DiskError {
+pub(super) fn write_failed(session: &Session, error: sqlx::Error) -> DiskError {
     session.health.fail("write", error)
 }
 
-fn take<'r, T>(session: &Session, row: &'r SqliteRow, name: &str) -> Result<T, DiskError>
+pub(super) fn take<'r, T>(session: &Session, row: &'r SqliteRow, name: &str) -> Result<T, DiskError>
 where
     T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
 {
     row.try_get(name).map_err(|error| read_failed(session, error))
 }
 
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn positive(session: &Session, value: i64) -> Result<u64, DiskError> {
+pub(super) fn positive(session: &Session, value: i64) -> Result<u64, DiskError> {
     u64::try_from(value).map_err(|_source| session.health.corrupt("a number of 0 or more"))
 }
 
@@ -65,7 +65,7 @@ fn info(session: &Session, row: &SqliteRow) -> Result<VersionInfo, DiskError> {
     })
 }
 
-fn version_row(session: &Session, row: &SqliteRow) -> Result<Row, DiskError> {
+pub(super) fn version_row(session: &Session, row: &SqliteRow) -> Result<Row, DiskError> {
     let info = info(session, row)?;
     Ok(Row {
         number: take(session, row, "number")?,
