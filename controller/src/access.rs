@@ -14,6 +14,8 @@ use std::sync::Arc;
 use protocol::id::FabricId;
 use serde::{Deserialize, Serialize};
 
+use crate::naming::NAME_CHARACTERS_MAX;
+
 pub use self::admission::{Admission, Rejected};
 pub use self::tokens::{
     Created, LIFETIME_DEFAULT, LIFETIME_MAX, TokenError, TokenView, Tokens, Wanted,
@@ -30,6 +32,16 @@ pub enum Right {
     Reveal,
     /// Declares fabrics and devices, and makes tokens.
     Administer,
+    /// Opens secrets through the Key Vault API.
+    GetSecret,
+    /// Sees which secrets there are through it, without their values.
+    ListSecrets,
+    /// Sets secrets through it, changes their properties and restores backups.
+    SetSecret,
+    /// Deletes and recovers secrets through it.
+    DeleteSecret,
+    /// Purges deleted secrets through it.
+    PurgeSecret,
 }
 
 /// What a token is for.
@@ -40,16 +52,29 @@ pub enum Role {
     Reader,
     /// [`Right::Read`] and [`Right::Operate`].
     Operator,
-    /// [`Right::Read`] and [`Right::Reveal`].
+    /// [`Right::Read`], [`Right::Reveal`], [`Right::GetSecret`] and [`Right::ListSecrets`].
     SecretReader,
-    /// All but [`Right::Reveal`]; it can make a token that reveals, which the list of tokens shows.
+    /// All but [`Right::Reveal`] and [`Right::GetSecret`]; it can make a token that has them, which
+    /// the list of tokens shows.
     Administrator,
+    /// Gets and lists secrets through the Key Vault API, and nothing else: what Azure calls Key
+    /// Vault Secrets User.
+    VaultSecretsUser,
+    /// Does everything with secrets through the Key Vault API, and nothing else: what Azure calls
+    /// Key Vault Secrets Officer.
+    VaultSecretsOfficer,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 4] =
-        [Self::Reader, Self::Operator, Self::SecretReader, Self::Administrator];
+    pub const ALL: [Self; 6] = [
+        Self::Reader,
+        Self::Operator,
+        Self::SecretReader,
+        Self::Administrator,
+        Self::VaultSecretsUser,
+        Self::VaultSecretsOfficer,
+    ];
 
     /// Returns the role's name.
     #[must_use]
@@ -59,17 +84,31 @@ impl Role {
             Self::Operator => "operator",
             Self::SecretReader => "secret-reader",
             Self::Administrator => "administrator",
+            Self::VaultSecretsUser => "vault-secrets-user",
+            Self::VaultSecretsOfficer => "vault-secrets-officer",
         }
+    }
+
+    /// Tells whether the role is about the Key Vault API alone, and can be narrowed to names with
+    /// a prefix.
+    #[must_use]
+    pub fn is_of_vault(self) -> bool {
+        matches!(self, Self::VaultSecretsUser | Self::VaultSecretsOfficer)
     }
 
     /// Tells whether the role has a right.
     #[must_use]
     pub fn grants(self, right: Right) -> bool {
         match right {
-            Right::Read => true,
+            Right::Read => !self.is_of_vault(),
             Right::Operate => matches!(self, Self::Operator | Self::Administrator),
             Right::Reveal => self == Self::SecretReader,
             Right::Administer => self == Self::Administrator,
+            Right::GetSecret => self == Self::SecretReader || self.is_of_vault(),
+            Right::ListSecrets => !matches!(self, Self::Reader | Self::Operator),
+            Right::SetSecret | Right::DeleteSecret | Right::PurgeSecret => {
+                matches!(self, Self::Administrator | Self::VaultSecretsOfficer)
+            }
         }
     }
 }
@@ -83,6 +122,13 @@ pub enum Scope<'a> {
     Visible,
     /// The installation as a whole.
     Everything,
+    /// One secret of the vault.
+    Secret {
+        /// Its name.
+        name: &'a str,
+        /// The fabric whose devices it opens, or has opened; `None`: somebody set it.
+        fabric: Option<&'a FabricId>,
+    },
 }
 
 /// A role, and where it holds.
@@ -92,6 +138,8 @@ pub struct Grant {
     pub role: Role,
     /// The only fabric that it holds for; `None`: all.
     pub fabric: Option<FabricId>,
+    /// What the names of the secrets begin with that it holds for, without case; `None`: all.
+    pub secret_prefix: Option<Arc<str>>,
 }
 
 impl Grant {
@@ -100,10 +148,36 @@ impl Grant {
         let within = match (&self.fabric, scope) {
             (None, _) | (Some(_), Scope::Visible) => true,
             (Some(own), Scope::Fabric(fabric)) => own == fabric,
+            (Some(own), Scope::Secret { fabric, .. }) => Some(own) == fabric,
             (Some(_), Scope::Everything) => false,
         };
-        within && self.role.grants(right)
+        within && self.is_named(scope) && self.role.grants(right)
     }
+
+    fn is_named(&self, scope: Scope<'_>) -> bool {
+        let Some(prefix) = &self.secret_prefix else { return true };
+        match scope {
+            Scope::Visible => true,
+            Scope::Fabric(_) | Scope::Everything => false,
+            Scope::Secret { name, .. } => {
+                name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            }
+        }
+    }
+}
+
+/// Checks what the names of secrets are to begin with, for a grant of `role`; returns what was
+/// expected.
+pub(crate) fn check_prefix(role: Role, prefix: &str) -> Result<(), String> {
+    if !role.is_of_vault() {
+        let [user, officer] = [Role::VaultSecretsUser, Role::VaultSecretsOfficer].map(Role::as_str);
+        return Err(format!("the role `{user}` or `{officer}` beside it"));
+    }
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if prefix.is_empty() || prefix.len() > NAME_CHARACTERS_MAX || !prefix.chars().all(is_legal) {
+        return Err(format!("1 to {NAME_CHARACTERS_MAX} characters of `[0-9a-zA-Z-]`"));
+    }
+    Ok(())
 }
 
 /// Somebody whose token was accepted.
@@ -133,10 +207,10 @@ impl Principal {
         Self { key: name.clone(), name, rights: Rights::All, origin: None }
     }
 
-    /// Makes somebody with a role, on one fabric or on all.
+    /// Makes somebody with one grant.
     #[must_use]
-    pub fn new(name: String, role: Role, fabric: Option<FabricId>) -> Self {
-        let rights = Rights::Of(vec![Grant { role, fabric }]);
+    pub fn new(name: String, grant: Grant) -> Self {
+        let rights = Rights::Of(vec![grant]);
         Self { key: name.clone(), name, rights, origin: None }
     }
 
@@ -193,6 +267,17 @@ mod tests {
     use super::*;
 
     const RIGHTS: [Right; 4] = [Right::Read, Right::Operate, Right::Reveal, Right::Administer];
+    const VAULT_RIGHTS: [Right; 5] = [
+        Right::GetSecret,
+        Right::ListSecrets,
+        Right::SetSecret,
+        Right::DeleteSecret,
+        Right::PurgeSecret,
+    ];
+
+    fn principal(role: Role, fabric: Option<FabricId>) -> Principal {
+        Principal::new("a".to_owned(), Grant { role, fabric, secret_prefix: None })
+    }
 
     fn fabric(name: &str) -> FabricId {
         FabricId::new("00000000-0000-0000-0000-000000000001", "lab", name).unwrap()
@@ -205,13 +290,43 @@ mod tests {
         assert_eq!(of(Role::Operator), [true, true, false, false]);
         assert_eq!(of(Role::SecretReader), [true, false, true, false]);
         assert_eq!(of(Role::Administrator), [true, true, false, true]);
+        assert_eq!(of(Role::VaultSecretsUser), [false; 4]);
+        assert_eq!(of(Role::VaultSecretsOfficer), [false; 4]);
+        let of = |role: Role| VAULT_RIGHTS.map(|right| role.grants(right));
+        assert_eq!(of(Role::Reader), [false; 5]);
+        assert_eq!(of(Role::Operator), [false; 5]);
+        assert_eq!(of(Role::SecretReader), [true, true, false, false, false]);
+        assert_eq!(of(Role::Administrator), [false, true, true, true, true]);
+        assert_eq!(of(Role::VaultSecretsUser), [true, true, false, false, false]);
+        assert_eq!(of(Role::VaultSecretsOfficer), [true; 5]);
+    }
+
+    #[test]
+    fn a_prefix_narrows_a_grant_to_the_secrets_whose_names_begin_with_it() {
+        let (role, prefix) = (Role::VaultSecretsUser, Some("Web-".into()));
+        let grant = Grant { role, fabric: None, secret_prefix: prefix };
+        let who = Principal::new("a".to_owned(), grant);
+        let may = |name| who.may(Right::GetSecret, Scope::Secret { name, fabric: None });
+        assert!(may("web-1") && may("WEB-"));
+        assert!(!may("web") && !may("we") && !may("other-web-1") && !may("gr\u{fc}\u{df}e"));
+        assert!(who.may(Right::ListSecrets, Scope::Visible));
+        assert!(!who.may(Right::ListSecrets, Scope::Everything));
+    }
+
+    #[test]
+    fn a_grant_on_one_fabric_opens_the_secrets_of_that_fabric_alone() {
+        let (own, other) = (fabric("east"), fabric("west"));
+        let who = principal(Role::SecretReader, Some(own.clone()));
+        let may = |fabric| who.may(Right::GetSecret, Scope::Secret { name: "a", fabric });
+        assert!(may(Some(&own)));
+        assert!(!may(Some(&other)) && !may(None));
     }
 
     #[test]
     fn a_principal_of_one_fabric_may_nothing_elsewhere() {
         let (own, other) = (fabric("east"), fabric("west"));
-        let bound = Principal::new("a".to_owned(), Role::Administrator, Some(own.clone()));
-        let free = Principal::new("b".to_owned(), Role::Administrator, None);
+        let bound = principal(Role::Administrator, Some(own.clone()));
+        let free = principal(Role::Administrator, None);
         for right in [Right::Read, Right::Operate, Right::Administer] {
             assert!(bound.may(right, Scope::Fabric(&own)));
             assert!(!bound.may(right, Scope::Fabric(&other)));
@@ -227,8 +342,8 @@ mod tests {
     fn several_grants_give_what_each_gives_on_its_own_scope_and_no_more() {
         let (east, west) = (fabric("east"), fabric("west"));
         let grants = vec![
-            Grant { role: Role::Operator, fabric: Some(east.clone()) },
-            Grant { role: Role::SecretReader, fabric: Some(west.clone()) },
+            Grant { role: Role::Operator, fabric: Some(east.clone()), secret_prefix: None },
+            Grant { role: Role::SecretReader, fabric: Some(west.clone()), secret_prefix: None },
         ];
         let with = |grants| Principal::with_grants("a".into(), "a".into(), grants, "b".into());
         let both = with(grants);

@@ -91,6 +91,8 @@ pub struct RoleMapping {
     pub role: Role,
     /// The only fabric that it gives it for; `None`: all.
     pub fabric: Option<FabricId>,
+    /// What the names of the secrets begin with that it gives it for; `None`: all.
+    pub secret_prefix: Option<Arc<str>>,
 }
 
 /// The issuers of an installation, before anything was asked of them.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Principal, Rejected, Role};
+use super::{Grant, Principal, Rejected, Role, check_prefix};
 use crate::disk::{DiskError, replace_private};
 use crate::model::Timestamp;
 
@@ -88,6 +88,8 @@ pub struct Wanted {
     pub role: Role,
     /// The only fabric that it is for; `None`: all.
     pub fabric: Option<FabricId>,
+    /// What the names of the secrets begin with that it is for, with a role of the Key Vault API.
+    pub secret_prefix: Option<String>,
     /// How long it lives, at most [`LIFETIME_MAX`].
     pub lifetime: Duration,
 }
@@ -113,6 +115,9 @@ pub struct TokenView {
     pub role: Role,
     /// The only fabric that it is for; `None`: all.
     pub fabric: Option<FabricId>,
+    /// What the names of the secrets begin with that it is for; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_prefix: Option<Arc<str>>,
     /// When it was made.
     pub created: Timestamp,
     /// When its time is over.
@@ -164,13 +169,18 @@ impl Tokens {
     /// Returns [`TokenError::Invalid`] for a name or lifetime out of bounds, and
     /// [`TokenError::Disk`] or [`TokenError::Random`]; no token was made then.
     pub fn create(&self, wanted: Wanted, now: Timestamp) -> Result<Created, TokenError> {
-        let Wanted { name, role, fabric, lifetime } = wanted;
+        let Wanted { name, role, fabric, secret_prefix, lifetime } = wanted;
         let invalid = |reason: String| Err(TokenError::Invalid { reason });
         let legal = |c: char| c.is_ascii_graphic() || c == ' ';
         if name.is_empty() || name.len() > NAME_CHARACTERS_MAX || !name.chars().all(legal) {
             return invalid(format!(
                 "its name must have 1 to {NAME_CHARACTERS_MAX} printable ASCII characters"
             ));
+        }
+        if let Some(prefix) = &secret_prefix {
+            check_prefix(role, prefix).map_err(|expected| TokenError::Invalid {
+                reason: format!("its prefix of secrets `{prefix}`: expected {expected}"),
+            })?;
         }
         if lifetime.is_zero() || lifetime > LIFETIME_MAX {
             let days = LIFETIME_MAX.as_secs() / (24 * 3600);
@@ -186,7 +196,8 @@ impl Tokens {
         token.push_str(&secret);
         let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
         let expires = Timestamp(now.0.saturating_add(lifetime));
-        let view = TokenView { id, name, role, fabric, created: now, expires };
+        let secret_prefix = secret_prefix.map(Into::into);
+        let view = TokenView { id, name, role, fabric, secret_prefix, created: now, expires };
         let digest = hex::encode(digest(&token));
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.read().clone();
@@ -236,11 +247,13 @@ impl Tokens {
         let records = self.read();
         // Found by its hash: how far a guess is right shows in nothing.
         let record = records.get(&hex::encode(presented)).ok_or(Rejected::Unknown)?;
-        let TokenView { id, name, role, fabric, expires, .. } = &record.view;
+        let TokenView { id, name, role, fabric, secret_prefix, expires, .. } = &record.view;
         if *expires <= now {
             return Err(Rejected::Expired);
         }
-        Ok(Principal::new(format!("{name} (token {id})"), *role, fabric.clone()))
+        let (fabric, secret_prefix) = (fabric.clone(), secret_prefix.clone());
+        let grant = Grant { role: *role, fabric, secret_prefix };
+        Ok(Principal::new(format!("{name} (token {id})"), grant))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Record>> {
@@ -295,7 +308,13 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn wanted(role: Role) -> Wanted {
-        Wanted { name: "ci".to_owned(), role, fabric: None, lifetime: Duration::from_secs(60) }
+        Wanted {
+            name: "ci".to_owned(),
+            role,
+            fabric: None,
+            secret_prefix: None,
+            lifetime: Duration::from_secs(60),
+        }
     }
 
     #[test]
@@ -356,6 +375,25 @@ mod tests {
             let error = tokens.create(wanted.clone(), NOW).unwrap_err();
             assert!(matches!(error, TokenError::Invalid { .. }), "{wanted:?}: {error}");
         }
+        let prefixes =
+            [(Role::Reader, "web-"), (Role::VaultSecretsUser, ""), (Role::VaultSecretsUser, "a b")];
+        for (role, prefix) in prefixes {
+            let wanted = Wanted { secret_prefix: Some(prefix.to_owned()), ..wanted(role) };
+            let error = tokens.create(wanted, NOW).unwrap_err();
+            assert!(matches!(error, TokenError::Invalid { .. }), "{prefix}: {error}");
+        }
         assert!(tokens.list().is_empty());
+    }
+
+    #[test]
+    fn a_token_with_a_prefix_is_for_those_secrets_alone() {
+        let tokens = Tokens::in_memory(OWNER);
+        let prefix = Some("web-".to_owned());
+        let wanted = Wanted { secret_prefix: prefix, ..wanted(Role::VaultSecretsUser) };
+        let created = tokens.create(wanted, NOW).unwrap();
+        let who = tokens.admit(&created.token, NOW).unwrap();
+        let may = |right, name| who.may(right, Scope::Secret { name, fabric: None });
+        assert!(may(Right::GetSecret, "Web-1") && !may(Right::GetSecret, "db-1"));
+        assert!(!may(Right::SetSecret, "web-1") && !who.may(Right::Read, Scope::Visible));
     }
 }

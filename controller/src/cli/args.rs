@@ -197,6 +197,9 @@ pub struct TokenCreate {
     /// The ARM id of the only fabric that it is for
     #[arg(long, value_name = "ID")]
     pub fabric: Option<String>,
+    /// What the names of the secrets begin with that it is for, with a role of the Key Vault API
+    #[arg(long, value_name = "PREFIX")]
+    pub secret_prefix: Option<String>,
     /// How long it lives
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = lifetime)]
     pub expires: Duration,

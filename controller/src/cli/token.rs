@@ -35,6 +35,8 @@ async fn create(
     if let Some(fields) = body.as_object_mut() {
         fields.extend(wanted.name.iter().map(|name| ("name".to_owned(), json!(name))));
         fields.extend(wanted.fabric.iter().map(|id| ("fabricId".to_owned(), json!(id))));
+        let prefix = wanted.secret_prefix.iter();
+        fields.extend(prefix.map(|prefix| ("secretPrefix".to_owned(), json!(prefix))));
     }
     let answer = client.post(PATH, Some(&body)).await;
     let answer = answer.map_err(|error| Failure::client("make a token", &error))?;
@@ -45,6 +47,7 @@ async fn create(
             ("Id", text(token, "/id")),
             ("Role", text(token, "/role")),
             ("Fabric", fabric(token)),
+            ("Secrets", secrets(token)),
             ("Expires", text(token, "/expiresAt")),
         ];
         table(["Token", ""], rows.map(|(name, value)| [name.to_owned(), value]).to_vec())
@@ -63,10 +66,11 @@ async fn show_all(client: &Client, terminal: &mut Terminal) -> Result<(), Failur
                 text(token, "/name"),
                 text(token, "/role"),
                 fabric(token),
+                secrets(token),
                 if expired { format!("{expires} (over)") } else { expires },
             ]
         });
-        table(["Id", "Name", "Role", "Fabric", "Expires"], rows.collect())
+        table(["Id", "Name", "Role", "Fabric", "Secrets", "Expires"], rows.collect())
     })
 }
 
@@ -80,6 +84,13 @@ async fn revoke(
     client.delete(&path).await.map_err(|error| Failure::client(&doing, &error))?;
     terminal.say(&format!("revoked the token `{}`", wanted.id));
     Ok(())
+}
+
+fn secrets(token: &Value) -> String {
+    match token.pointer("/secretPrefix").and_then(Value::as_str) {
+        Some(prefix) => format!("{prefix}*"),
+        None => "all".to_owned(),
+    }
 }
 
 fn fabric(token: &Value) -> String {

@@ -48,7 +48,7 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
         text.duration("refresh", issuer.refresh);
         text.duration("clock-skew-max", issuer.clock_skew_max);
         text.quoted("name-claim", &issuer.name_claim);
-        for RoleMapping { claim, value, role, fabric } in &issuer.roles {
+        for RoleMapping { claim, value, role, fabric, secret_prefix } in &issuer.roles {
             text.section("[access.oidc.roles]");
             text.quoted("claim", claim);
             text.quoted("value", value);
@@ -56,6 +56,9 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
             match fabric {
                 Some(fabric) => text.quoted("fabric", &fabric.to_string()),
                 None => text.plain("# fabric", "\"…\"   # all"),
+            }
+            if let Some(prefix) = secret_prefix {
+                text.quoted("secret-prefix", prefix);
             }
         }
     }

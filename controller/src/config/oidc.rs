@@ -2,13 +2,14 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{path, time};
-use crate::access::Role;
 use crate::access::oidc::{
     CLOCK_SKEW_DEFAULT, IssuerSettings, KeysFrom, NAME_CLAIM_DEFAULT, REFRESH_DEFAULT, RoleMapping,
 };
+use crate::access::{Role, check_prefix};
 use crate::document::{DocumentError, Table, Value};
 
 const ISSUER_KEYS: [&str; 9] = [
@@ -22,7 +23,7 @@ const ISSUER_KEYS: [&str; 9] = [
     "name-claim",
     "roles",
 ];
-const ROLE_KEYS: [&str; 4] = ["claim", "value", "role", "fabric"];
+const ROLE_KEYS: [&str; 5] = ["claim", "value", "role", "fabric", "secret-prefix"];
 
 /// The claim that has roles if nothing is said: what Microsoft Entra ID calls it.
 const CLAIM_DEFAULT: &str = "roles";
@@ -127,7 +128,16 @@ fn role(value: Value) -> Result<RoleMapping, DocumentError> {
     let role = table.required("role", "a role")?.choice("a role", &roles)?;
     let fabric = table.optional("fabric").map(|value| value.parsed("the id of a fabric"));
     let claim = claim.unwrap_or_else(|| CLAIM_DEFAULT.to_owned());
-    Ok(RoleMapping { claim, value, role, fabric: fabric.transpose()? })
+    let secret_prefix = table.optional("secret-prefix").map(|value| secret_prefix(value, role));
+    let (fabric, secret_prefix) = (fabric.transpose()?, secret_prefix.transpose()?);
+    Ok(RoleMapping { claim, value, role, fabric, secret_prefix })
+}
+
+fn secret_prefix(value: Value, role: Role) -> Result<Arc<str>, DocumentError> {
+    let spot = value.spot();
+    let prefix = text(value, "what the names of secrets begin with")?;
+    let check = check_prefix(role, &prefix).map(|()| prefix.as_str().into());
+    check.map_err(|expected| spot.wrong(expected, format_args!("`{prefix}`")))
 }
 
 fn texts(value: Value, expected: &str) -> Result<Vec<String>, DocumentError> {

@@ -188,6 +188,7 @@ impl Caller {
         let over = match scope {
             Scope::Fabric(fabric) => fabric.to_string(),
             Scope::Visible | Scope::Everything => "/".to_owned(),
+            Scope::Secret { name, .. } => format!("/secrets/{name}"),
         };
         if principal.may(right, scope) {
             if right != Right::Read {

@@ -290,7 +290,8 @@ async fn an_operator_notes_and_an_administrator_declares() {
     let now = Timestamp(i64::try_from(now.as_millis()).unwrap());
     let token = |role, fabric| {
         let lifetime = std::time::Duration::from_secs(3600);
-        let wanted = Wanted { name: "test".to_owned(), role, fabric, lifetime };
+        let wanted =
+            Wanted { name: "test".to_owned(), role, fabric, secret_prefix: None, lifetime };
         tokens.create(wanted, now).unwrap().token.to_string()
     };
     let other = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\

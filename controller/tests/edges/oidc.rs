@@ -24,7 +24,13 @@ const ISSUER: &str = "https://login.example/tenant/v2.0";
 
 pub(crate) fn mapping(claim: &str, role: Role, fabric: Option<&str>) -> RoleMapping {
     let fabric = fabric.map(|id| id.parse().unwrap());
-    RoleMapping { claim: claim.to_owned(), value: role.as_str().to_owned(), role, fabric }
+    RoleMapping {
+        claim: claim.to_owned(),
+        value: role.as_str().to_owned(),
+        role,
+        fabric,
+        secret_prefix: None,
+    }
 }
 
 fn settings(issuer: &str, keys: KeysFrom, roles: Vec<RoleMapping>) -> IssuerSettings {

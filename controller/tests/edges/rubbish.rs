@@ -134,6 +134,7 @@ fn throw(role: Role, check: impl Fn(&Method, &str, &Answer)) {
         name: "rubbish".to_owned(),
         role,
         fabric: None,
+        secret_prefix: None,
         lifetime: Duration::from_secs(24 * 3600),
     };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

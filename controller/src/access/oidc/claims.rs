@@ -45,14 +45,19 @@ pub(super) fn principal(
 /// Says where the rights of an issuer's people come from.
 pub(super) fn origin(settings: &IssuerSettings) -> Arc<str> {
     let mut text = String::new();
-    for RoleMapping { claim, value, role, fabric } in settings.roles.iter().take(LISTED_MAX) {
+    for RoleMapping { claim, value, role, fabric, secret_prefix } in
+        settings.roles.iter().take(LISTED_MAX)
+    {
         let joint = if text.is_empty() { "" } else { ", " };
         // Writing to a text cannot fail.
         let _written = write!(text, "{joint}`{claim}` = `{value}` ({}", role.as_str());
-        let _written = match fabric {
-            Some(fabric) => write!(text, " of {fabric})"),
-            None => write!(text, ")"),
-        };
+        if let Some(fabric) = fabric {
+            let _written = write!(text, " of {fabric}");
+        }
+        if let Some(prefix) = secret_prefix {
+            let _written = write!(text, " of secrets `{prefix}…`");
+        }
+        text.push(')');
     }
     let more = settings.roles.len().saturating_sub(LISTED_MAX);
     if more > 0 {
@@ -63,7 +68,12 @@ pub(super) fn origin(settings: &IssuerSettings) -> Arc<str> {
 
 fn grants(claims: &Claims, roles: &[RoleMapping]) -> Vec<Grant> {
     let given = roles.iter().filter(|mapping| has(claims, mapping));
-    given.map(|mapping| Grant { role: mapping.role, fabric: mapping.fabric.clone() }).collect()
+    let grant = |mapping: &RoleMapping| Grant {
+        role: mapping.role,
+        fabric: mapping.fabric.clone(),
+        secret_prefix: mapping.secret_prefix.clone(),
+    };
+    given.map(grant).collect()
 }
 
 fn has(claims: &Claims, RoleMapping { claim, value, .. }: &RoleMapping) -> bool {

@@ -26,6 +26,7 @@ fn settings(keys: KeysFrom) -> IssuerSettings {
         value: value.to_owned(),
         role,
         fabric: fabric.map(|id| id.parse().unwrap()),
+        secret_prefix: None,
     };
     IssuerSettings {
         issuer: ISSUER.to_owned(),

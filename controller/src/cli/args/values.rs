@@ -27,6 +27,10 @@ pub enum TokenRole {
     SecretReader,
     /// All but seeing passwords; declares fabrics and makes tokens.
     Administrator,
+    /// Get and list secrets through the Key Vault API, and nothing else.
+    VaultSecretsUser,
+    /// Do everything with secrets through the Key Vault API, and nothing else.
+    VaultSecretsOfficer,
 }
 
 /// Lock or unlock.

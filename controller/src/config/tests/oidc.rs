@@ -42,6 +42,7 @@ fn issuers_are_read_with_defaults_and_paths_relative_to_the_file() {
         value: value.to_owned(),
         role,
         fabric: fabric.map(|id| id.parse().unwrap()),
+        secret_prefix: None,
     };
     let one = IssuerSettings {
         issuer: "https://login.example/tenant/v2.0".to_owned(),
@@ -81,7 +82,13 @@ fn issuers_read_the_same_again_when_they_are_rendered() {
 const JWKS: &str = "jwks-file = \"jwks.json\"";
 
 /// What is written instead of what, and what is said of that.
-const FLAWS: [(&str, &str, &str); 10] = [
+const FLAWS: [(&str, &str, &str); 11] = [
+    (
+        "role = \"operator\"",
+        "role = \"operator\", secret-prefix = \"web-\"",
+        "line 6, column 62, key `access.oidc[0].roles[0].secret-prefix`: expected the role \
+         `vault-secrets-user` or `vault-secrets-officer` beside it, got `web-`",
+    ),
     (
         "issuer",
         "isuer",

@@ -34,6 +34,7 @@ struct Wanted {
     role: Role,
     name: Option<String>,
     fabric_id: Option<String>,
+    secret_prefix: Option<String>,
     lifetime_seconds: Option<u64>,
 }
 
@@ -49,6 +50,8 @@ struct TokenBody<'a> {
     name: &'a str,
     role: Role,
     fabric_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_prefix: Option<&'a str>,
     created_at: String,
     expires_at: String,
     /// Whether its time is over.
@@ -94,6 +97,7 @@ pub(super) async fn create(
         name: wanted.name.unwrap_or_else(|| role.as_str().to_owned()),
         role,
         fabric,
+        secret_prefix: wanted.secret_prefix,
         lifetime: wanted.lifetime_seconds.map_or(LIFETIME_DEFAULT, Duration::from_secs),
     };
     let created = on_disk(&native, move |tokens| tokens.create(wanted, now())).await?;
@@ -161,6 +165,7 @@ impl<'a> TokenBody<'a> {
             name: &view.name,
             role: view.role,
             fabric_id: view.fabric.as_ref().map(FabricId::to_string),
+            secret_prefix: view.secret_prefix.as_deref(),
             created_at: view.created.to_string(),
             expires_at: view.expires.to_string(),
             expired: view.expires <= now(),
