@@ -3,7 +3,7 @@
 //! [`Fabric::apply`] is the only way in which a fabric changes. It takes events that were decided
 //! before and never fails: a decision that could be refused is refused before its event is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -20,15 +20,19 @@ use crate::inventory::FabricSpec;
 
 mod device;
 pub mod event;
+mod gone;
 pub mod operation;
 mod sets;
+mod values;
 
 pub use self::device::{Device, Evidence, Proof, Secret};
 pub use self::event::Event;
+pub use self::gone::Gone;
 pub use self::operation::{
     Operation, OperationKind, OperationState, Outcome, Reboot, RebootProgress, Skipped,
 };
 pub use self::sets::{Origin, SetRecord};
+pub use self::values::{Located, Value};
 
 /// Operations that are kept in the fabric's state; older ones are forgotten, oldest first. At ten
 /// a day this is three months, far over the 24 hours that clients may resume within.
@@ -104,6 +108,23 @@ pub struct Fabric {
     /// The purge is done, too: whatever lies under those names now is somebody else's.
     #[serde(default)]
     pub purged: bool,
+    /// Devices that were deleted or replaced, whose hardware may still have passwords of ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Gone>,
+    /// The newest set of the time in which it was not yet remembered which devices are gone: what
+    /// was made up to it may be on hardware that nobody knows of.
+    #[serde(default = "gone::before_memory")]
+    pub unremembered: Option<PasswordSet>,
+    /// Deleted fabrics that had this one's name before it, as far as values of theirs are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Fabric>,
+    /// Versions that were given up, and of which it is not certain yet that the vault has purged
+    /// them. Nothing else refers to them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub purging: BTreeSet<Located>,
+    /// The latest time that any event has told: a clock that is set back shortens no retention.
+    #[serde(default)]
+    pub latest: Timestamp,
     /// When the fabric was first and last written.
     pub created: Timestamp,
     /// When the fabric was last written by an operator.
@@ -182,6 +203,11 @@ impl Fabric {
             notes: Notes::default(),
             deleted: false,
             purged: false,
+            gone: Vec::new(),
+            unremembered: None,
+            former: Vec::new(),
+            purging: BTreeSet::new(),
+            latest: at,
             created: at,
             modified: at,
             active_set_count: OnceLock::new(),

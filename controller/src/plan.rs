@@ -15,6 +15,7 @@ use crate::model::{Device, Fabric, Skipped};
 pub mod audit;
 pub mod guard;
 pub mod next;
+pub mod retention;
 mod wave;
 
 pub use self::guard::{Refusal, Request};

@@ -25,6 +25,7 @@ mod delete;
 mod error;
 mod index;
 mod older;
+mod retention;
 mod reveal;
 mod state;
 

@@ -47,7 +47,7 @@ const CONTROLLER: &str = "
     access: disk duration error model trust
     config: access document duration error
     journal: error model store
-    plan: model
+    plan: model naming
     execute: agents audit auditor generate inventory journal model naming plan template vault
     service: agents auditor error execute inventory journal model naming plan store template vault
     daemon: access agents audit auditor clock config data_dir disk error execute model plan service store template vault

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::credential::{Credential, Phase};
+use protocol::credential::{Credential, Label, Phase};
 use protocol::id::{PasswordSet, ProfileName};
 use protocol::report::Reason;
 use protocol::status::{AdministrativeState, ConfigurationState, SynchronizationStatus};
@@ -64,6 +64,9 @@ pub struct Secret {
     pub settled_on: Option<PasswordSet>,
     /// When the device first proved that version.
     pub last_rotation: Option<Timestamp>,
+    /// When each version that is disproved was found so: from then on it is kept for the retention.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retired: BTreeMap<PasswordSet, Timestamp>,
 }
 
 /// How and when a version was proven on a device.
@@ -111,6 +114,30 @@ impl Device {
     pub fn is_on(&self, set: PasswordSet) -> bool {
         self.credentials()
             .all(|credential| credential.phase == Phase::Settled && credential.current == Some(set))
+    }
+
+    /// Tells whether a record of one of its secrets says that another device has taken its place.
+    pub(super) fn is_replaced_by(&self, now: &Credential) -> bool {
+        let is_new = |set: &PasswordSet| {
+            self.credentials().any(|credential| {
+                let then = credential.labels.get(set).copied();
+                then.is_some_and(|then| then != Label::OtherDevice)
+            })
+        };
+        now.labels.iter().any(|(set, label)| *label == Label::OtherDevice && is_new(set))
+    }
+
+    /// Remembers since when versions of these secrets are disproved, and forgets it of others.
+    pub(super) fn note_retired(&mut self, profiles: &[ProfileName], latest: Timestamp) {
+        for profile in profiles {
+            let Some(secret) = self.secrets.get_mut(profile) else { continue };
+            let labels = &secret.credential.labels;
+            secret.retired.retain(|set, _at| labels.get(set) == Some(&Label::Retired));
+            let retired = labels.iter().filter(|(_set, label)| **label == Label::Retired);
+            for (set, _label) in retired {
+                secret.retired.entry(*set).or_insert(latest);
+            }
+        }
     }
 
     /// Returns the first reason why a secret is not what is wanted.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Operation, OperationKind, OperationState, Outcome, RebootProgress};
 use super::{
     Device, Evidence, Fabric, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
+    gone,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::{OlderName, SecretName};
@@ -195,21 +196,50 @@ pub struct SecretSpec {
     pub adopted: PasswordSet,
 }
 
+impl Event {
+    /// Returns when it happened, where it says so.
+    fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::FabricDeclared { at, .. }
+            | Self::DeviceDeclared { at, .. }
+            | Self::Moved { at, .. }
+            | Self::Noted { at, .. }
+            | Self::DeviceDeleted { at, .. }
+            | Self::FabricDeleted { at }
+            | Self::FabricPurged { at }
+            | Self::OperationEnded { at, .. } => Some(*at),
+            Self::OperationStarted { operation } => Some(operation.started),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
+    gone::begin_to_remember(fabric);
+    fabric.latest = fabric.latest.max(event.at().unwrap_or_default());
     match event {
         Event::FabricDeclared { spec, at } => declare_fabric(fabric, spec, *at),
         Event::DeviceDeclared { spec, secrets, at } => declare(fabric, spec, secrets, *at),
         Event::SetStored { set, operation, origin, shared, own, older_names } => {
             let (shared, own, older_names) = (shared.clone(), own.clone(), older_names.clone());
             let (operation, origin) = (*operation, *origin);
-            stored(fabric, *set, SetRecord { operation, origin, shared, own, older_names });
+            let stored_at = fabric.latest;
+            stored(
+                fabric,
+                *set,
+                SetRecord { operation, origin, shared, own, older_names, stored: stored_at },
+            );
         }
         Event::Foretold { profile, set } => {
             fabric.foretold.insert(profile.clone(), *set);
         }
         Event::Moved { device, profiles, credential, evidence, at } => {
+            let latest = fabric.latest;
             if let Some(device) = fabric.devices.get_mut(device) {
+                let before = device.is_replaced_by(credential).then(|| device.clone());
                 device_moved(device, profiles, credential, *evidence, *at);
+                device.note_retired(profiles, latest);
+                fabric.gone.extend(before.and_then(|before| gone::replaced(&before, device, *at)));
             }
         }
         Event::Noted { device, notes, serial_number, at } => {
@@ -217,7 +247,9 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             fabric.modified = *at;
         }
         Event::DeviceDeleted { device, at } => {
-            fabric.devices.remove(device);
+            if let Some(device) = fabric.devices.remove(device) {
+                gone::deleted(fabric, device, *at);
+            }
             fabric.modified = *at;
         }
         Event::FabricDeleted { at } => {
@@ -281,9 +313,8 @@ fn stored(fabric: &mut Fabric, set: PasswordSet, record: SetRecord) {
 
 fn declare_fabric(fabric: &mut Fabric, spec: &FabricSpec, at: Timestamp) {
     if fabric.deleted {
-        let epoch = fabric.epoch;
-        *fabric = Fabric::new(fabric.id.clone(), spec.clone(), at);
-        fabric.epoch = epoch;
+        let next = Fabric::new(fabric.id.clone(), spec.clone(), at);
+        gone::begin_again(fabric, next);
     }
     fabric.spec = spec.clone();
     fabric.modified = at;
@@ -348,6 +379,7 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
             last_attempt: None,
             settled_on: None,
             last_rotation: None,
+            retired: BTreeMap::new(),
         });
     }
     fabric.modified = at;

@@ -6,7 +6,7 @@ use protocol::credential::Credential;
 use protocol::id::{OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Fabric};
+use super::{Device, Fabric, Located, Timestamp};
 use crate::naming::{OlderName, SecretName};
 
 /// One password set: which version of each secret belongs to it.
@@ -24,6 +24,9 @@ pub struct SetRecord {
     /// The names of those profiles' secrets that have older ones in this set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub older_names: BTreeMap<ProfileName, OlderName>,
+    /// When it was durable in the vault; the beginning of 1970 if nobody remembers.
+    #[serde(default)]
+    pub stored: Timestamp,
 }
 
 /// Where a set's passwords come from.
@@ -98,11 +101,23 @@ impl Fabric {
         device: &ResourceName,
         profile: &ProfileName,
         set: PasswordSet,
-    ) -> Option<(SecretName, SecretVersion)> {
+    ) -> Option<Located> {
+        let secret = self.devices.get(device)?.secrets.get(profile)?;
+        self.place(device, profile, &secret.name, set)
+    }
+
+    /// The same of a secret with this name in the vault, of a device that may be gone.
+    pub(super) fn place(
+        &self,
+        device: &ResourceName,
+        profile: &ProfileName,
+        name: &SecretName,
+        set: PasswordSet,
+    ) -> Option<Located> {
         let version = self.version(device, profile, set)?;
         let name = match self.sets.get(&set)?.older_names.get(profile) {
             Some(older) => older.of(device)?,
-            None => self.devices.get(device)?.secrets.get(profile)?.name.clone(),
+            None => name.clone(),
         };
         Some((name, version.clone()))
     }

@@ -19,12 +19,12 @@ use crate::naming::OlderName;
 const POLICY: Policy =
     Policy { password_sets_max: 3, canary: true, wave_growth: 2, wave_max: usize::MAX };
 
-fn name(text: &str) -> ResourceName {
+pub(super) fn name(text: &str) -> ResourceName {
     text.parse().unwrap()
 }
 
 /// A credential that is settled on `set`.
-fn settled(set: u32) -> Credential {
+pub(super) fn settled(set: u32) -> Credential {
     let proven = Match::Set(PasswordSet(set));
     let mut credential = Credential::adopted(PasswordSet(set), Epoch(1));
     for event in [
@@ -37,7 +37,7 @@ fn settled(set: u32) -> Credential {
     credential
 }
 
-fn device(text: &str, group: Option<&str>, set: u32) -> Device {
+pub(super) fn device(text: &str, group: Option<&str>, set: u32) -> Device {
     let terminal_server = text.starts_with("ts");
     let spec = DeviceSpec {
         name: name(text),
@@ -65,6 +65,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
         last_attempt: None,
         settled_on: None,
         last_rotation: None,
+        retired: [].into(),
     };
     Device {
         former_serial_number: None,
@@ -80,7 +81,7 @@ fn device(text: &str, group: Option<&str>, set: u32) -> Device {
 }
 
 /// A fabric of pairs and a terminal server, all on one rotated set.
-fn fabric() -> Fabric {
+pub(super) fn fabric() -> Fabric {
     let id: protocol::id::FabricId =
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/\
          Microsoft.ManagedNetworkFabric/networkFabrics/lab"
@@ -111,6 +112,7 @@ fn fabric() -> Fabric {
         shared: [(ProfileName::new("admin").unwrap(), version.clone())].into(),
         own: [].into(),
         older_names: [].into(),
+        stored: Timestamp(0),
     };
     fabric.sets.insert(PasswordSet(1), record(Origin::Adopted));
     fabric.sets.insert(PasswordSet(4), record(Origin::Rotated));
