@@ -7,6 +7,7 @@
 
 mod effective;
 mod file;
+mod key_vault;
 mod oidc;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
+pub use self::key_vault::KeyVaultConfig;
 use crate::access::oidc::IssuerSettings;
 pub use crate::document::DocumentError;
 use crate::error::Fault;
@@ -88,6 +90,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// `[[access.oidc]]`: the issuers whose tokens are taken, besides local ones. Default: none.
     pub oidc: Vec<IssuerSettings>,
+    /// `[edge.key-vault]`: where the Key Vault API is served. Default: nowhere.
+    pub key_vault: Option<KeyVaultConfig>,
 }
 
 /// `[store]`: where the journal is.
@@ -177,6 +181,7 @@ impl Config {
             rotation: RotationConfig::default(),
             agent: AgentConfig::default(),
             oidc: Vec::new(),
+            key_vault: None,
             data_dir,
         }
     }

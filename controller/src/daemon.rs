@@ -8,6 +8,7 @@ mod authority;
 mod certificate;
 mod error;
 mod files;
+mod key_vault;
 mod log;
 mod process;
 mod server;
@@ -25,8 +26,8 @@ use tokio::sync::mpsc;
 use crate::access::Admission;
 use crate::access::oidc::Prepared;
 use crate::audit::Entry;
-use crate::config::{Config, DATA_DIR_DEFAULT, Flags};
-use crate::service::Service;
+use crate::config::{Config, DATA_DIR_DEFAULT, Flags, KeyVaultConfig};
+use crate::service::{Desk, Service};
 use crate::template::PlatformLimits;
 use crate::{data_dir, store};
 
@@ -74,6 +75,9 @@ pub trait World {
 
     /// Returns the APIs to be served.
     fn routes(&self, served: Served<'_>) -> Router;
+
+    /// Returns the API of the vault, to be served on a listener of its own.
+    fn key_vault(&self, served: ServedVault<'_>) -> Router;
 }
 
 /// What the APIs are made of.
@@ -89,11 +93,23 @@ pub struct Served<'a> {
     pub profiles: Vec<String>,
 }
 
+/// What the API of the vault is made of.
+#[derive(Debug)]
+pub struct ServedVault<'a> {
+    /// What it asks.
+    pub desk: &'a Arc<Desk>,
+    /// Whom it lets in.
+    pub admission: &'a Admission,
+    /// How it is served.
+    pub config: &'a KeyVaultConfig,
+}
+
 /// A daemon that serves. Dropping it ends the serving at once; operations go on with the next
 /// start.
 #[derive(Debug)]
 pub struct Daemon {
     server: server::Server,
+    key_vault: Option<key_vault::KeyVault>,
     service: Arc<Service>,
     dir: PathBuf,
     _lock: store::DataDirLock,
@@ -115,6 +131,12 @@ impl Daemon {
         self.server.address()
     }
 
+    /// Returns where the daemon serves the Key Vault API, if it does.
+    #[must_use]
+    pub fn key_vault_address(&self) -> Option<SocketAddr> {
+        self.key_vault.as_ref().map(key_vault::KeyVault::address)
+    }
+
     /// Returns what the daemon serves.
     #[must_use]
     pub fn service(&self) -> &Arc<Service> {
@@ -130,6 +152,9 @@ impl Daemon {
     /// Takes no more requests, lets the ones that are under way end, for a few seconds, and
     /// returns. Running operations are durable: they go on with the next start.
     pub async fn stop(self) {
+        if let Some(key_vault) = self.key_vault {
+            key_vault.stop().await;
+        }
         self.server.stop().await;
         // Behind all that is still queued.
         let service = &self.service;

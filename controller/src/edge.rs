@@ -11,6 +11,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 
 use self::auth::{Door, Gate};
+use self::limit::Limits;
 use self::table::Table;
 use crate::access::Admission;
 use crate::service::Service;
@@ -21,6 +22,7 @@ mod auth;
 mod body;
 mod drain;
 mod fault;
+pub mod key_vault;
 mod limit;
 pub mod native;
 mod openapi;
@@ -44,7 +46,10 @@ pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) 
     Router::new()
         .merge(native::routes(door.clone(), Arc::clone(admission.tokens()), names))
         .merge(arm::routes(door))
-        .layer(from_fn_with_state(Gate::new(admission, service), auth::require))
+        .layer(from_fn_with_state(
+            Gate::new(admission, service.auditor(), Limits::default()),
+            auth::require,
+        ))
         .merge(open().router().method_not_allowed_fallback(answer::other_method))
         .layer(from_fn(drain::finish))
         .layer(from_fn(request_id::stamp))

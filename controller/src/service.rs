@@ -27,12 +27,14 @@ mod index;
 mod older;
 mod retention;
 mod reveal;
+mod secrets;
 mod state;
 
 pub use self::adopt::Applied;
 pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
+pub use self::secrets::{Desk, Opening};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};
 
 /// What a service is made of.

@@ -1,5 +1,6 @@
 """An installation of Keyturn before a simulated fabric, and the official client pointed at it."""
 
+import json
 import sys
 import time
 
@@ -7,6 +8,7 @@ sys.dont_write_bytecode = True
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.keyvault.secrets import SecretClient
 from azure.mgmt.managednetworkfabric import ManagedNetworkFabricMgmtClient
 
 import installation
@@ -33,6 +35,20 @@ class Site(installation.Site):
             Token(token or self.token), self.subscription, base_url=self.url,
             credential_scopes=[ARM_SCOPE], polling_interval=1, connection_verify=self.ca, **options,
         )
+
+    def vault(self, token=None, **options):
+        """Returns the official client of the vault that the archive references point to."""
+        uri = self.reveal("ce-01")["secretArchiveReference"]["keyVaultUri"]
+        url = uri.split("/secrets/")[0]
+        # `localhost` is under no domain that a challenge could name.
+        return SecretClient(
+            url, Token(token or self.token), connection_verify=self.ca,
+            verify_challenge_resource=False, **options,
+        )
+
+    def local_token(self, *arguments):
+        """Makes a local token and returns its text."""
+        return json.loads(self.keyturn("token", "create", *arguments, "-o", "json"))["token"]
 
 
 @pytest.fixture(scope="module")

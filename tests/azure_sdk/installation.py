@@ -13,6 +13,9 @@ CONFIG = """
 [rotation]
 quiet-time = "1s"
 retry-backoff = "100ms"
+
+[edge.key-vault]
+listen = "127.0.0.1:0"
 """
 
 

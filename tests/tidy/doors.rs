@@ -11,7 +11,9 @@ const DOORS: &[(&str, &str)] = &[
     ("agent/src/transport/login.rs", "answers a login prompt on a line"),
     ("agent/src/transport/ssh/authentication.rs", "logs in over SSH"),
     ("controller/src/edge/native/reveal.rs", "the one answer that reveals: `keyturn secret show`"),
+    ("controller/src/edge/key_vault/wire.rs", "the one answer that opens a secret to its client"),
     ("controller/src/vault/embedded.rs", "encrypts what is put"),
+    ("controller/src/vault/embedded/secrets.rs", "encrypts what is set"),
     ("protocol/src/seal.rs", "seals the passwords of a job to its agent"),
 ];
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, RotationConfig, VERIFICATIONS};
+use super::{Config, KeyVaultConfig, RotationConfig, VERIFICATIONS};
 use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
 
@@ -27,6 +27,7 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     let platforms = config.agent.platforms_dir.as_deref();
     text.path("platforms-dir", platforms, "the built-in platforms only");
     oidc(&mut text, &config.oidc);
+    key_vault(&mut text, config.key_vault.as_ref());
     text.text
 }
 
@@ -62,6 +63,29 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
             }
         }
     }
+}
+
+fn key_vault(text: &mut Text<'_>, config: Option<&KeyVaultConfig>) {
+    let Some(config) = config else {
+        text.none("[edge.key-vault]", "not served");
+        return;
+    };
+    text.section("edge.key-vault");
+    text.quoted("listen", &config.listen.to_string());
+    let optional = [
+        ("uri", &config.uri, "https://localhost and the port"),
+        ("authorization", &config.authorization, "the first issuer, else the vault"),
+        ("resource", &config.resource, "the URI without the first part of its host"),
+    ];
+    for (key, value, otherwise) in optional {
+        match value {
+            Some(value) => text.quoted(key, value),
+            None => text.plain(&format!("# {key}"), format_args!("\"…\"   # {otherwise}")),
+        }
+    }
+    text.duration("retention", config.retention);
+    text.plain("reads-max", config.reads_max);
+    text.plain("writes-max", config.writes_max);
 }
 
 fn rotation(text: &mut Text<'_>, rotation: &RotationConfig) {

@@ -7,13 +7,24 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
-use super::{Config, Flags, RotationConfig, VERIFICATIONS, commit_timer, oidc};
+use super::{
+    Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, commit_timer, key_vault, oidc,
+};
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
 
-const KEYS: [&str; 8] =
-    ["listen", "data-dir", "secrets-template", "store", "vault", "rotation", "agent", "access"];
+const KEYS: [&str; 9] = [
+    "listen",
+    "data-dir",
+    "secrets-template",
+    "store",
+    "vault",
+    "rotation",
+    "agent",
+    "access",
+    "edge",
+];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -58,6 +69,7 @@ pub(super) struct FileConfig {
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
     oidc: Vec<IssuerSettings>,
+    key_vault: Option<KeyVaultConfig>,
 }
 
 /// `[rotation]` of a configuration file.
@@ -104,6 +116,9 @@ impl FileConfig {
         if let Some(value) = top.optional("access") {
             config.oidc = oidc::parse(value)?;
         }
+        if let Some(value) = top.optional("edge") {
+            config.key_vault = key_vault::parse(value)?;
+        }
         if let Some(value) = top.optional("rotation") {
             config.rotation = FileRotation::parse(value)?;
         }
@@ -130,6 +145,7 @@ impl FileConfig {
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);
         config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
+        config.key_vault = self.key_vault;
         Ok(config)
     }
 }
@@ -217,7 +233,7 @@ pub(super) fn path(
     table.optional(key).map(|value| value.read(expected, legal)).transpose()
 }
 
-fn number<T: TryFrom<u32>>(
+pub(super) fn number<T: TryFrom<u32>>(
     table: &mut Table,
     key: &str,
     what: &str,

@@ -168,7 +168,7 @@ fn text(value: Value, expected: &str) -> Result<String, DocumentError> {
 
 /// A URL that can be a part of a header and of a name. What it is compared with must be the same to
 /// the letter, so that it stays as it is written.
-fn url(text: &str, schemes: &[&str]) -> Option<String> {
+pub(super) fn url(text: &str, schemes: &[&str]) -> Option<String> {
     let marks = b"\"\\()<>`,";
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !marks.contains(&byte);
     let parsed = reqwest::Url::parse(text).ok()?;

@@ -1,5 +1,6 @@
 use super::*;
 
+mod key_vault;
 mod oidc;
 
 const BASE: &str = "/etc/keyturn";
@@ -48,6 +49,8 @@ fn without_a_file_everything_has_a_default() {
     # platforms-dir = "…"   # the built-in platforms only
 
     # [[access.oidc]]   # local tokens only
+
+    # [edge.key-vault]   # not served
     "#);
 }
 

@@ -42,9 +42,20 @@ struct Issued {
 }
 
 impl ServerCertificate {
-    /// Makes a certificate for this host and for the address that is served.
-    pub(super) fn issue(authority: Authority, address: IpAddr) -> Result<Arc<Self>, DaemonError> {
-        let names = names(address)?;
+    /// Makes a certificate for this host, for the address that is served, and for another name or
+    /// address by which it is known.
+    pub(super) fn issue(
+        authority: Authority,
+        address: IpAddr,
+        alias: Option<&str>,
+    ) -> Result<Arc<Self>, DaemonError> {
+        let mut names = names(address)?;
+        if let Some(alias) = alias {
+            names.push(match alias.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_name) => alias.try_into().map(SanType::DnsName).map_err(failed)?,
+            });
+        }
         let issued = issue(&authority, &names, OffsetDateTime::now_utc())?;
         Ok(Arc::new(Self { authority, names, now: RwLock::new(issued) }))
     }
@@ -155,9 +166,9 @@ mod tests {
         let ca = dir.path().join(CA_FILE);
         let first = Authority::open(dir.path()).unwrap();
         let text = std::fs::read(&ca).unwrap();
-        ServerCertificate::issue(first, LOOPBACK).unwrap().check(&ca).unwrap();
+        ServerCertificate::issue(first, LOOPBACK, None).unwrap().check(&ca).unwrap();
         let second = Authority::open(dir.path()).unwrap();
-        ServerCertificate::issue(second, LOOPBACK).unwrap().check(&ca).unwrap();
+        ServerCertificate::issue(second, LOOPBACK, None).unwrap().check(&ca).unwrap();
         assert_eq!(std::fs::read(&ca).unwrap(), text);
     }
 
@@ -169,7 +180,7 @@ mod tests {
         let old = dir.path().join("old.pem");
         std::fs::rename(&ca, &old).unwrap();
         let again = Authority::open(dir.path()).unwrap();
-        ServerCertificate::issue(again, LOOPBACK).unwrap().check(&old).unwrap();
+        ServerCertificate::issue(again, LOOPBACK, None).unwrap().check(&old).unwrap();
     }
 
     #[test]
@@ -182,7 +193,7 @@ mod tests {
         assert!(matches!(error, DaemonError::AuthorityKey { .. }), "{error}");
         let other = tempfile::tempdir().unwrap();
         let strange = Authority::open(other.path()).unwrap();
-        let certificate = ServerCertificate::issue(strange, LOOPBACK).unwrap();
+        let certificate = ServerCertificate::issue(strange, LOOPBACK, None).unwrap();
         let error = certificate.check(&dir.path().join(CA_FILE)).unwrap_err();
         assert!(matches!(error, DaemonError::AuthorityMismatch { .. }), "{error}");
     }
@@ -191,7 +202,7 @@ mod tests {
     fn a_certificate_is_renewed_a_month_before_its_end() {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();
-        let certificate = ServerCertificate::issue(authority, LOOPBACK).unwrap();
+        let certificate = ServerCertificate::issue(authority, LOOPBACK, None).unwrap();
         let now = OffsetDateTime::now_utc();
         assert!(!certificate.renew_if_due(now + Duration::days(300)).unwrap());
         assert!(certificate.renew_if_due(now + Duration::days(340)).unwrap());

@@ -9,19 +9,20 @@ use tokio::net::TcpListener;
 
 use super::authority::Authority;
 use super::certificate::ServerCertificate;
+use super::key_vault::KeyVault;
 use super::server::Server;
-use super::{Daemon, DaemonError, Hands, Served, World, files};
+use super::{Daemon, DaemonError, Hands, Served, ServedVault, World, files};
 use crate::access::oidc::Prepared;
 use crate::access::{Admission, Tokens};
 use crate::agents::Agent;
 use crate::audit::Entry;
 use crate::auditor::{self, Auditor};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, KeyVaultConfig};
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
-use crate::service::{Parts, Service};
+use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::embedded::Place;
@@ -39,25 +40,42 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
         .map_err(|source| DaemonError::Tokens { source })?;
     drop(owner);
     let oidc = Prepared::open(&config.oidc).map_err(|source| DaemonError::Oidc { source })?;
-    let certificate = ServerCertificate::issue(authority, config.listen.ip())?;
+    let alias = config.key_vault.as_ref().and_then(KeyVaultConfig::host);
+    let certificate = ServerCertificate::issue(authority, config.listen.ip(), alias.as_deref())?;
     certificate.check(&dir.join(data_dir::CA_FILE))?;
-    let (store, vault) = open_archives(config, &dir).await?;
+    // The vault's own URI may depend on the port.
+    let door = match &config.key_vault {
+        Some(api) => Some((api, listen(api.listen).await?)),
+        None => None,
+    };
+    let place = place(door.as_ref().map(|(api, listener)| (*api, listener)));
+    let (store, vault) = open_archives(config, &dir, &place).await?;
     let auditor = open_audit(&dir).await?;
     let hands = world.agent(config).await.map_err(|source| DaemonError::Agent { source })?;
     let listener = listen(config.listen).await?;
     let template = Arc::new(template(config, &hands.platforms)?);
     let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
-    let service = open_service(config, hands, template, store, vault, auditor).await?;
+    let service =
+        open_service(config, hands, template, store, Arc::clone(&vault) as _, auditor).await?;
     let admission = Admission::new(Arc::new(tokens), oidc.start());
     let served = Served { service: &service, admission: &admission, platforms, profiles };
     let router = world.routes(served);
+    let key_vault = match door {
+        Some((api, listener)) => {
+            let desk = Arc::new(Desk::new(Arc::clone(&service), vault));
+            let served = ServedVault { desk: &desk, admission: &admission, config: api };
+            let router = world.key_vault(served);
+            Some(KeyVault::start(listener, router, Arc::clone(&certificate), desk)?)
+        }
+        None => None,
+    };
     let server = Server::start(listener, router, certificate)
         .map_err(|source| DaemonError::Listen { address: config.listen, source })?;
     let url = url(server.address());
     files::replace(&dir.join(data_dir::URL_FILE), format!("{url}\n").as_bytes())?;
     tell(&dir, &url);
-    Ok(Daemon { server, service, dir, _lock: lock })
+    Ok(Daemon { server, key_vault, service, dir, _lock: lock })
 }
 
 /// Reads the secrets template and checks it against every platform.
@@ -81,7 +99,8 @@ pub(super) fn template(
 async fn open_archives(
     config: &Config,
     dir: &Path,
-) -> Result<(Arc<dyn Store>, Arc<dyn Vault>), DaemonError> {
+    place: &Place,
+) -> Result<(Arc<dyn Store>, Arc<EmbeddedVault>), DaemonError> {
     let store_was_there = is_there(&config.store.path)?;
     let vault_was_there = is_there(&config.vault.path)?;
     // One without the other was lost, unless there is nothing in it: going on would make passwords
@@ -92,7 +111,7 @@ async fn open_archives(
         kept: kept.to_owned(),
     };
     if vault_was_there && !store_was_there {
-        let vault = open_vault(config, dir).await?;
+        let vault = open_vault(config, dir, place).await?;
         let values = vault.verify().await.map_err(|source| DaemonError::Vault { source })?;
         if values > 0 {
             return Err(lost(&config.store.path, &config.vault.path));
@@ -107,7 +126,7 @@ async fn open_archives(
             return Err(lost(&config.vault.path, &config.store.path));
         }
     }
-    let vault = open_vault(config, dir).await?;
+    let vault = open_vault(config, dir, place).await?;
     Ok((Arc::new(store), Arc::new(vault)))
 }
 
@@ -116,13 +135,25 @@ fn is_there(path: &Path) -> Result<bool, DaemonError> {
     there.map_err(|source| DaemonError::Read { file: path.to_owned(), source })
 }
 
-async fn open_vault(config: &Config, dir: &Path) -> Result<EmbeddedVault, DaemonError> {
+/// Returns what archive references say of where the vault is.
+fn place(served: Option<(&KeyVaultConfig, &TcpListener)>) -> Place {
+    let usual = Place::default();
+    let Some((config, listener)) = served else { return usual };
+    let port = listener.local_addr().map_or(config.listen.port(), |address| address.port());
+    Place { uri: config.uri(port), ..usual }
+}
+
+async fn open_vault(
+    config: &Config,
+    dir: &Path,
+    place: &Place,
+) -> Result<EmbeddedVault, DaemonError> {
     let key = match &config.vault.key_file {
         Some(path) => KeySource::File(path.clone()),
         None => KeySource::find(dir),
     };
     let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
-    EmbeddedVault::open_with(&config.vault.path, &key, Place::default(), clock)
+    EmbeddedVault::open_with(&config.vault.path, &key, place.clone(), clock)
         .await
         .map_err(|source| DaemonError::Vault { source })
 }

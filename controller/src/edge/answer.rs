@@ -23,6 +23,7 @@ struct Said {
     details: Vec<Detail>,
     hint: Option<String>,
     allow: Option<String>,
+    inner: Option<&'static str>,
 }
 
 /// One thing that an error is about.
@@ -45,8 +46,8 @@ impl ApiError {
         message: impl Into<String>,
     ) -> Self {
         let (code, message) = (code.into(), message.into());
-        let (target, details, hint, allow) = (None, Vec::new(), None, None);
-        Self(Box::new(Said { status, code, message, target, details, hint, allow }))
+        let (target, details, hint, allow, inner) = (None, Vec::new(), None, None, None);
+        Self(Box::new(Said { status, code, message, target, details, hint, allow, inner }))
     }
 
     /// Says that a resource does not have a method.
@@ -70,6 +71,12 @@ impl ApiError {
     /// Says what mends it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says it more exactly, to those who know Key Vault's errors.
+    pub(super) fn inner(mut self, code: &'static str) -> Self {
+        self.0.inner = Some(code);
         self
     }
 
@@ -109,9 +116,18 @@ struct Hint<'a> {
     hint: &'a str,
 }
 
-/// An error's code, as a note on its answer.
+/// What an error says, as a note on its answer.
 #[derive(Clone, Debug)]
-pub(super) struct Code(pub(super) String);
+pub(super) struct Told {
+    /// The stable code.
+    pub(super) code: String,
+    /// The more exact one, if there is one.
+    pub(super) inner: Option<&'static str>,
+    /// For people.
+    pub(super) message: String,
+    /// What mends it.
+    pub(super) hint: Option<String>,
+}
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -128,8 +144,9 @@ impl IntoResponse for ApiError {
                 .collect(),
         };
         let mut response = json(said.status, &Envelope { error });
-        response.extensions_mut().insert(Code(said.code));
-        if let Some(Ok(allow)) = said.allow.map(HeaderValue::try_from) {
+        let Said { code, inner, message, hint, allow, .. } = said;
+        response.extensions_mut().insert(Told { code, inner, message, hint });
+        if let Some(Ok(allow)) = allow.map(HeaderValue::try_from) {
             response.headers_mut().insert(ALLOW, allow);
         }
         response

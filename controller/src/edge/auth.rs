@@ -20,7 +20,8 @@ use crate::access::{Admission, Principal, Rejected, Right, Scope};
 use crate::auditor::Auditor;
 use crate::clock;
 use crate::inventory::FabricSpec;
-use crate::service::{Service, ServiceError};
+use crate::naming::SecretName;
+use crate::service::{Desk, Service, ServiceError};
 
 /// Where requests come in: who is let in, and how often.
 #[derive(Clone, Debug)]
@@ -31,10 +32,10 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Makes a gate before a service, for whoever is let in here.
-    pub(super) fn new(admission: &Admission, service: &Service) -> Self {
-        let auditor = service.auditor().clone();
-        Self { admission: admission.clone(), limits: Arc::default(), auditor }
+    /// Makes a gate for whoever is let in here, as often as the limits say.
+    pub(super) fn new(admission: &Admission, auditor: &Auditor, limits: Limits) -> Self {
+        let (admission, auditor) = (admission.clone(), auditor.clone());
+        Self { admission, limits: Arc::new(limits), auditor }
     }
 }
 
@@ -177,6 +178,11 @@ impl Caller {
         self.principal.sees(fabric)
     }
 
+    /// Tells whether there is a right on a scope, where nobody is refused.
+    pub(super) fn may(&self, right: Right, scope: Scope<'_>) -> bool {
+        self.principal.may(right, scope)
+    }
+
     /// Checks a right on a scope. What is not only read is logged with who did it.
     pub(super) fn check(
         &self,
@@ -222,13 +228,20 @@ fn unknown() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", "Nobody is logged in.")
 }
 
-/// The service, behind the check of a right. Routes have no other way to it.
-#[derive(Clone, Debug)]
-pub(super) struct Door(Arc<Service>);
+/// The service, or what else is served, behind the check of a right. Routes have no other way to
+/// it.
+#[derive(Debug)]
+pub(super) struct Door<S = Service>(Arc<S>);
 
-impl Door {
+impl<S> Clone for Door<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Door<S> {
     /// Puts a door before a service.
-    pub(super) fn before(service: &Arc<Service>) -> Self {
+    pub(super) fn before(service: &Arc<S>) -> Self {
         Self(Arc::clone(service))
     }
 
@@ -238,7 +251,7 @@ impl Door {
         caller: &Caller,
         action: &str,
         scope: Scope<'_>,
-    ) -> Result<&Arc<Service>, ApiError> {
+    ) -> Result<&Arc<S>, ApiError> {
         caller.check(action, Right::Read, scope).map(|()| &self.0)
     }
 
@@ -251,12 +264,52 @@ impl Door {
         right: Right,
         scope: Scope<'_>,
         on: &str,
-    ) -> Result<&Arc<Service>, ApiError> {
+    ) -> Result<&Arc<S>, ApiError> {
         caller.check(action, right, scope)?;
         caller.witness.asked(&caller.principal.to_string(), action, on).await?;
         Ok(&self.0)
     }
+}
 
+impl Door<Desk> {
+    /// Returns the desk to a caller who may list what is in a scope.
+    pub(super) fn list(
+        &self,
+        caller: &Caller,
+        action: &str,
+        scope: Scope<'_>,
+    ) -> Result<&Arc<Desk>, ApiError> {
+        caller.check(action, Right::ListSecrets, scope).map(|()| &self.0)
+    }
+
+    /// Returns the desk to a caller who has a right to some secret, to find out which one it is
+    /// about; [`Door::open`] comes before anything is done.
+    pub(super) fn begin(
+        &self,
+        caller: &Caller,
+        action: &str,
+        right: Right,
+    ) -> Result<&Arc<Desk>, ApiError> {
+        caller.check(action, right, Scope::Visible).map(|()| &self.0)
+    }
+
+    /// Returns the fabric that rights to a secret may be on. Asks the vault only for those who have
+    /// no right to it otherwise.
+    pub(super) async fn owner(
+        &self,
+        caller: &Caller,
+        right: Right,
+        name: &SecretName,
+    ) -> Result<Option<FabricId>, ServiceError> {
+        let scope = Scope::Secret { name: name.as_str(), fabric: None };
+        match caller.principal.may(right, scope) {
+            true => Ok(None),
+            false => self.0.owner(name).await,
+        }
+    }
+}
+
+impl Door {
     /// Returns the record of who did what.
     pub(super) fn auditor(&self) -> &Auditor {
         self.0.auditor()

@@ -18,7 +18,8 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// The most that is thrown away, in bytes: the largest body that any route takes.
+/// The most that is thrown away, in bytes: the largest body that any route takes but the one that
+/// restores backups of secrets.
 const BYTES_MAX: usize = 8 << 20;
 
 /// How long the rest of a body may take. An honest caller has sent it already.

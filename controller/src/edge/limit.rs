@@ -44,20 +44,35 @@ struct Bucket {
 }
 
 /// The buckets of all principals.
-#[derive(Debug, Default)]
-pub(super) struct Limits(Mutex<HashMap<(String, Kind), Bucket>>);
+#[derive(Debug)]
+pub(super) struct Limits {
+    reads: Rate,
+    writes: Rate,
+    buckets: Mutex<HashMap<(String, Kind), Bucket>>,
+}
 
-impl Kind {
-    fn rate(self) -> Rate {
-        match self {
-            Self::Read => READS,
-            Self::Write => WRITES,
-            Self::Denied => DENIALS,
-        }
+impl Default for Limits {
+    fn default() -> Self {
+        Self { reads: READS, writes: WRITES, buckets: Mutex::default() }
     }
 }
 
 impl Limits {
+    /// Lets each principal make so many requests that look, and so many that change something, in
+    /// any ten seconds, at once or one after the other.
+    pub(super) fn in_ten_seconds(reads: u32, writes: u32) -> Self {
+        let rate = |count: u32| Rate { burst: f64::from(count), a_second: f64::from(count) / 10.0 };
+        Self { reads: rate(reads), writes: rate(writes), buckets: Mutex::default() }
+    }
+
+    fn rate(&self, kind: Kind) -> Rate {
+        match kind {
+            Kind::Read => self.reads,
+            Kind::Write => self.writes,
+            Kind::Denied => DENIALS,
+        }
+    }
+
     /// Counts a request; tells whether it may be made now.
     pub(super) fn admit(&self, principal: &str, kind: Kind, now: Instant) -> bool {
         self.take(principal, kind, now, 1.0)
@@ -69,11 +84,11 @@ impl Limits {
     }
 
     fn take(&self, principal: &str, kind: Kind, now: Instant, count: f64) -> bool {
-        let rate = kind.rate();
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = self.rate(kind);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= PRINCIPALS_MAX {
             buckets.retain(|(_principal, kind), bucket| {
-                bucket.filled(kind.rate(), now) < kind.rate().burst
+                bucket.filled(self.rate(*kind), now) < self.rate(*kind).burst
             });
         }
         let fresh = Bucket { left: rate.burst, at: now };
@@ -113,12 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn so_many_in_ten_seconds_are_let_through_at_once_or_one_after_the_other() {
+        let (limits, start) = (Limits::in_ten_seconds(40, 10), Instant::now());
+        let count = |kind, now| (0..100).filter(|_| limits.admit("a", kind, now)).count();
+        assert_eq!((count(Kind::Read, start), count(Kind::Write, start)), (40, 10));
+        let later = start + Duration::from_secs(5);
+        assert_eq!((count(Kind::Read, later), count(Kind::Write, later)), (20, 5));
+    }
+
+    #[test]
     fn principals_with_full_buckets_are_forgotten() {
         let (limits, start) = (Limits::default(), Instant::now());
         for at in 0..PRINCIPALS_MAX {
             limits.admit(&at.to_string(), Kind::Read, start);
         }
         limits.admit("one more", Kind::Read, start + Duration::from_secs(60));
-        assert_eq!(limits.0.lock().unwrap().len(), 1);
+        assert_eq!(limits.buckets.lock().unwrap().len(), 1);
     }
 }

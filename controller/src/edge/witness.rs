@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::id::OperationId;
 
-use super::answer::{ApiError, Code};
+use super::answer::{ApiError, Told};
 use super::request_id;
 use crate::audit::{Entry, Outcome};
 use crate::auditor::{AuditError, Auditor};
@@ -106,7 +106,8 @@ impl Answered {
             status if status.is_client_error() => Outcome::Refused,
             _ => Outcome::Succeeded,
         };
-        let code = response.extensions().get::<Code>().map(|code| code.0.clone());
+        let told = response.extensions().get::<Told>();
+        let code = told.map(|told| told.inner.map_or_else(|| told.code.clone(), str::to_owned));
         let operation = response.extensions().get::<Started>().map(|started| started.0);
         Self { outcome, code, operation }
     }

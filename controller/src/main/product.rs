@@ -2,8 +2,8 @@
 
 use axum::Router;
 use controller::config::Config;
-use controller::daemon::{DaemonError, Hands, OtherError, Served, World};
-use controller::edge::{self, KnownNames};
+use controller::daemon::{DaemonError, Hands, OtherError, Served, ServedVault, World};
+use controller::edge::{self, KnownNames, key_vault};
 use controller::template::PlatformLimits;
 
 /// The product.
@@ -22,6 +22,21 @@ impl World for Product {
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
         edge::routes(served.service, served.admission, names)
+    }
+
+    fn key_vault(&self, served: ServedVault<'_>) -> Router {
+        let ServedVault { desk, admission, config } = served;
+        let uri = desk.uri();
+        let issuer = admission.issuers().next();
+        let authorization = config.authorization.as_deref().or(issuer).unwrap_or(&uri);
+        let settings = key_vault::Settings {
+            authorization: authorization.to_owned(),
+            resource: config.resource(&uri),
+            retention: config.retention,
+            reads_max: config.reads_max,
+            writes_max: config.writes_max,
+        };
+        key_vault::routes(desk, admission, &settings)
     }
 }
 

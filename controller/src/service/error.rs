@@ -5,7 +5,8 @@ use protocol::id::{ProfileName, ResourceName};
 use crate::error::Fault;
 use crate::inventory::Objection;
 use crate::journal::JournalError;
-use crate::naming::NameCollision;
+use crate::naming::{NameCollision, SecretName};
+use crate::plan::retention::Holder;
 use crate::plan::{Refusal, audit};
 use crate::store::StoreError;
 use crate::vault::VaultError;
@@ -86,6 +87,26 @@ pub enum ServiceError {
         /// What was given.
         given: String,
     },
+    /// Devices need a version of a secret that somebody wants to take away.
+    #[error("take a version of `{name}` away: {} of its devices needs it", holders.len())]
+    SecretInUse {
+        /// The secret.
+        name: SecretName,
+        /// Which devices, and why.
+        holders: Vec<Holder>,
+    },
+    /// A version was made for a device and nobody knows yet, or any more, which.
+    #[error("take a version of `{name}` away: it was made for devices that are not known now")]
+    SecretUnsettled {
+        /// The secret.
+        name: SecretName,
+    },
+    /// Somebody wants to set a secret that Keyturn sets.
+    #[error("set `{name}`: it has passwords that Keyturn has made for devices")]
+    SecretOfDevices {
+        /// The secret.
+        name: SecretName,
+    },
     /// The vault did not do its work; nothing was exposed.
     #[error("use the vault")]
     Vault {
@@ -154,6 +175,19 @@ impl ServiceError {
             Self::Fixed { .. } => {
                 Some("give the new device a name of its own, or replace it (RMA)".to_owned())
             }
+            Self::SecretInUse { .. } => Some(
+                "rotate or resync these devices first; what they have had is let go when they have \
+                 proven another version"
+                    .to_owned(),
+            ),
+            Self::SecretUnsettled { .. } => Some(
+                "wait for the operation that has made it; what was left by a deleted fabric goes \
+                 by its retention"
+                    .to_owned(),
+            ),
+            Self::SecretOfDevices { .. } => {
+                Some("use another name; `keyturn fabric rotate-password` sets this one".to_owned())
+            }
             Self::Vault { source } => source.hint(),
             Self::Store { source } => source.hint(),
             Self::Journal { source } => source.hint(),
@@ -173,6 +207,9 @@ impl ServiceError {
             | Self::PasswordNotTaken { .. }
             | Self::UnknownUser { .. }
             | Self::Names { .. }
+            | Self::SecretInUse { .. }
+            | Self::SecretUnsettled { .. }
+            | Self::SecretOfDevices { .. }
             | Self::Fixed { .. } => Fault::Operator,
             Self::Vault { source } => source.fault(),
             Self::Store { source } => source.fault(),

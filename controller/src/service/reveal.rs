@@ -156,7 +156,7 @@ fn find<'f>(
 }
 
 /// Returns the sets to show: the proven one alone, or while in doubt all that were not disproved.
-fn shown(credential: &Credential) -> Vec<PasswordSet> {
+pub(super) fn shown(credential: &Credential) -> Vec<PasswordSet> {
     let in_use: Vec<PasswordSet> = credential.in_use().collect();
     let mut sets = credential.candidates();
     sets.retain(|set| in_use.contains(set));

@@ -269,6 +269,12 @@ pub trait Secrets: Send + Sync + fmt::Debug {
     /// [`VaultError::Disk`].
     async fn back_up(&self, name: &SecretName) -> Result<Vec<u8>, VaultError>;
 
+    /// Returns whose backup this is.
+    ///
+    /// # Errors
+    /// [`VaultError::NotOurs`] for anything else, [`VaultError::Disk`].
+    async fn name_of_backup(&self, sealed: &[u8]) -> Result<SecretName, VaultError>;
+
     /// Brings a secret back from what [`Secrets::back_up`] has sealed, with the same versions.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use clap::Parser;
 use controller::cli::{self, Command, Exit, Failure, Format, Keyturn, Terminal};
 use controller::client::{Client, ClientError, Place};
 use controller::config::{Config, Flags};
-use controller::daemon::{Daemon, DaemonError, Hands, OtherError, Served, World};
+use controller::daemon::{Daemon, DaemonError, Hands, OtherError, Served, ServedVault, World};
 use controller::edge::{self, KnownNames};
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::OperationState;
@@ -45,6 +45,10 @@ impl World for Fakes {
     fn routes(&self, served: Served<'_>) -> Router {
         let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
         edge::routes(served.service, served.admission, names)
+    }
+
+    fn key_vault(&self, _served: ServedVault<'_>) -> Router {
+        Router::new()
     }
 }
 

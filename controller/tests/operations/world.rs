@@ -15,7 +15,7 @@ use controller::plan::Policy;
 use controller::service::{Parts, Service};
 use controller::store::MemoryStore;
 use controller::template::{PlatformLimits, SecretsTemplate};
-use controller::vault::MemoryVault;
+use controller::vault::{MemoryVault, Vault};
 use protocol::frame::{FromAgent, ToAgent, VERSION};
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, PasswordSet, ProfileName};
 use protocol::job::{Job, Work};
@@ -145,6 +145,17 @@ pub(crate) async fn start(
     auditor: &Auditor,
     devices: &Devices,
 ) -> Arc<Service> {
+    start_on(store, Arc::new(vault.clone()), auditor, devices, Settings::default()).await
+}
+
+/// Starts a service over another vault.
+pub(crate) async fn start_on(
+    store: &MemoryStore,
+    vault: Arc<dyn Vault>,
+    auditor: &Auditor,
+    devices: &Devices,
+    settings: Settings,
+) -> Arc<Service> {
     let (to, to_agent) = mpsc::channel(64);
     let (from_agent, from) = mpsc::channel(64);
     tokio::spawn(fake_agent(devices.clone(), Some(auditor.clone()), to_agent, from_agent));
@@ -159,13 +170,13 @@ pub(crate) async fn start(
     };
     Service::start(Parts {
         store: Arc::new(store.reopen()),
-        vault: Arc::new(vault.clone()),
+        vault,
         auditor: auditor.clone(),
         agent,
         template: Arc::new(SecretsTemplate::builtin().unwrap()),
         platforms: vec![limits("arista-eos"), limits("opengear")],
         policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 100 },
-        settings: Settings::default(),
+        settings,
         clock: Arc::new(|| Timestamp(1_800_000_000_000)),
     })
     .await

@@ -14,7 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
 use controller::config::{Config, Flags};
-use controller::daemon::{Daemon, Hands, OtherError, Served, World};
+use controller::daemon::{Daemon, Hands, OtherError, Served, ServedVault, World};
 use controller::edge::{self, KnownNames};
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::OperationState;
@@ -168,6 +168,10 @@ impl World for Wanted {
                 (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
             }
         })
+    }
+
+    fn key_vault(&self, _served: ServedVault<'_>) -> Router {
+        Router::new()
     }
 }
 

@@ -248,13 +248,18 @@ impl Secrets for EmbeddedVault {
         .await
     }
 
+    async fn name_of_backup(&self, sealed: &[u8]) -> Result<SecretName, VaultError> {
+        let (keys, sealed) = (self.keys.clone(), sealed.to_vec());
+        self.database
+            .read(async move |mut session| Ok(unsealed(&mut session, &keys, &sealed).await?.name))
+            .await
+    }
+
     async fn restore(&self, sealed: &[u8]) -> Result<Described, VaultError> {
         let (keys, now, sealed) = (self.keys.clone(), self.clock.now(), sealed.to_vec());
         self.transact(move |session| {
             Box::pin(async move {
-                let text = keys.open_backup(session, &sealed).await?.ok_or(VaultError::NotOurs)?;
-                let backup: Backup =
-                    serde_json::from_str(&text).map_err(|_| VaultError::NotOurs)?;
+                let backup = unsealed(session, &keys, &sealed).await?;
                 restore(session, &keys, now, backup).await
             })
         })
@@ -306,6 +311,11 @@ fn written(backup: &Backup) -> Result<Zeroizing<String>, VaultError> {
     serde_json::to_writer(&mut *text, backup).map_err(failed)?;
     let text = String::from_utf8(std::mem::take(&mut *text));
     text.map(Zeroizing::new).map_err(|_source| VaultError::Cipher { doing: "write a backup" })
+}
+
+async fn unsealed(session: &mut Session, keys: &Keys, sealed: &[u8]) -> Result<Backup, VaultError> {
+    let text = keys.open_backup(session, sealed).await?.ok_or(VaultError::NotOurs)?;
+    serde_json::from_str(&text).map_err(|_source| VaultError::NotOurs)
 }
 
 async fn restore(

@@ -1,0 +1,51 @@
+//! Backups of secrets: sealed, so that this vault alone can restore them.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::answer::refused;
+use super::name::{Named, bad};
+use super::wire::{Id, Sealed, parse};
+use super::{BACK_UP, RESTORE, Shelf};
+use crate::access::Right;
+use crate::edge::answer::{ApiError, json};
+use crate::edge::auth::Caller;
+use crate::edge::body;
+
+/// The largest backup that is taken: 500 versions of 25,600 bytes each, in base64.
+const BACKUP_BYTES_MAX: usize = 24 << 20;
+
+/// Seals a secret with all its versions.
+pub(super) async fn back_up(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, ApiError> {
+    let desk = shelf.open(&caller, BACK_UP, &name).await?;
+    let sealed = desk.back_up(&name).await.map_err(refused)?;
+    tracing::info!(secret = name.as_str(), "a secret was backed up");
+    Ok(json(StatusCode::OK, &Sealed { value: URL_SAFE_NO_PAD.encode(sealed) }))
+}
+
+/// Brings a secret back.
+pub(super) async fn restore(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    // Whose backup it is, the backup says: nobody sends a large one who may not set anything.
+    let desk = shelf.door.begin(&caller, RESTORE.0, Right::SetSecret)?;
+    let bytes = body::read(body, BACKUP_BYTES_MAX).await?;
+    let Sealed { value } = parse(&bytes)?;
+    let sealed = URL_SAFE_NO_PAD.decode(value.trim_end_matches('='));
+    let sealed = sealed.map_err(|_source| bad("The parameter value is no backup of a secret."))?;
+    let name = desk.name_of_backup(&sealed).await.map_err(refused)?;
+    let desk = shelf.open(&caller, RESTORE, &name).await?;
+    let described = desk.restore(&sealed).await.map_err(refused)?;
+    tracing::info!(secret = name.as_str(), "a secret was restored");
+    Ok(shelf.rim().bundle(&described, Id::Version, None).answer())
+}

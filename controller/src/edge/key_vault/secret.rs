@@ -1,0 +1,150 @@
+//! Secrets and their versions: set, get, change, list.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use protocol::id::SecretVersion;
+
+use super::answer::refused;
+use super::name::{Named, Part, Versioned};
+use super::wire::{Id, Rim, Updated, Wanted, opening, parse};
+use super::{CHANGE, GET, LIST, SET, Shelf};
+use crate::access::Scope;
+use crate::edge::answer::ApiError;
+use crate::edge::auth::Caller;
+use crate::edge::body;
+use crate::naming::SecretName;
+use crate::vault::secrets::Page;
+
+/// The largest body with a value: one of 25,600 bytes, each of them escaped, and 15 tags.
+const BODY_BYTES_MAX: usize = 512 << 10;
+
+impl Shelf {
+    pub(super) fn rim(&self) -> Rim<'_> {
+        Rim { uri: &self.uri, retention: self.retention.as_secs() }
+    }
+}
+
+/// Makes a new version of a secret.
+pub(super) async fn set(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Named(name): Named,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let desk = shelf.open(&caller, SET, &name).await?;
+    let bytes = body::read(body, BODY_BYTES_MAX).await?;
+    let wanted = parse::<Wanted>(&bytes).and_then(Wanted::taken);
+    body::wipe(bytes);
+    let (value, properties) = wanted?;
+    let described = desk.set(&name, value, properties).await.map_err(refused)?;
+    tracing::info!(secret = name.as_str(), version = %described.version, "a secret was set");
+    Ok(shelf.rim().bundle(&described, Id::Version, None).answer())
+}
+
+/// Opens the newest version.
+pub(super) async fn get_newest(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, ApiError> {
+    reveal(&shelf, &caller, &name, None).await
+}
+
+/// Opens one version.
+pub(super) async fn get_one(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Versioned(name, version): Versioned,
+) -> Result<Response, ApiError> {
+    reveal(&shelf, &caller, &name, Some(&version)).await
+}
+
+async fn reveal(
+    shelf: &Shelf,
+    caller: &Caller,
+    name: &SecretName,
+    version: Option<&SecretVersion>,
+) -> Result<Response, ApiError> {
+    let desk = shelf.open(caller, GET, name).await?;
+    let (described, value) = desk.open(name, version).await.map_err(refused)?;
+    tracing::info!(secret = name.as_str(), version = %described.version, "a secret was revealed");
+    let openings = desk.openings_of(&described);
+    let bundle = shelf.rim().bundle(&described, Id::Version, opening(&openings, &described));
+    bundle.answer_with(&value)
+}
+
+/// Changes the properties of the newest version.
+pub(super) async fn change_newest(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Named(name): Named,
+    body: Body,
+) -> Result<Response, ApiError> {
+    change(&shelf, &caller, &name, None, body).await
+}
+
+/// Changes the properties of one version.
+pub(super) async fn change_one(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Versioned(name, version): Versioned,
+    body: Body,
+) -> Result<Response, ApiError> {
+    change(&shelf, &caller, &name, Some(&version), body).await
+}
+
+async fn change(
+    shelf: &Shelf,
+    caller: &Caller,
+    name: &SecretName,
+    version: Option<&SecretVersion>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let desk = shelf.open(caller, CHANGE, name).await?;
+    let bytes = body::read(body, body::ORDINARY_BYTES_MAX).await?;
+    let change = parse::<Updated>(&bytes)?.taken()?;
+    let described = desk.change(name, version, change).await.map_err(refused)?;
+    let openings = desk.openings_of(&described);
+    let opening = opening(&openings, &described);
+    Ok(shelf.rim().bundle(&described, Id::Version, opening).answer())
+}
+
+/// Lists the secrets that the caller may see.
+pub(super) async fn list(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let desk = shelf.door.list(&caller, LIST.0, Scope::Visible)?;
+    let part = Part::of(&uri)?;
+    let Page { items, next } =
+        desk.list(part.after.as_deref(), part.count).await.map_err(refused)?;
+    let mut seen = Vec::with_capacity(items.len());
+    for item in items {
+        if shelf.sees(&caller, &item.name).await? {
+            seen.push(item);
+        }
+    }
+    let page = Page { items: seen, next };
+    let rim = shelf.rim();
+    Ok(rim.page("/secrets", &part, &page, |item| rim.bundle(item, Id::Secret, None)))
+}
+
+/// Lists the versions of a secret, and says of each which devices it opens.
+pub(super) async fn list_versions(
+    State(shelf): State<Shelf>,
+    caller: Caller,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let desk = shelf.look(&caller, &name).await?;
+    let part = Part::of(&uri)?;
+    let page = desk.list_versions(&name, part.after.as_deref(), part.count).await;
+    let page = page.map_err(refused)?;
+    let openings = desk.openings(&name);
+    let (rim, path) = (shelf.rim(), format!("/secrets/{}/versions", name.as_str()));
+    Ok(rim
+        .page(&path, &part, &page, |item| rim.bundle(item, Id::Version, opening(&openings, item))))
+}

@@ -1,0 +1,331 @@
+//! The vault's secrets for whoever asks through an edge of their own: with the rules that keep what
+//! a device needs from being taken away.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::id::{FabricId, PasswordSet, ProfileName, ResourceName, SecretVersion};
+
+use super::reveal::shown;
+use super::{Service, ServiceError};
+use crate::auditor::Auditor;
+use crate::model::Fabric;
+use crate::naming::SecretName;
+use crate::plan::retention::Holder;
+use crate::vault::VaultError;
+use crate::vault::secrets::{Change, Deleted, Described, Page, Properties, SecretValue, Secrets};
+
+/// How many deleted secrets are looked at at once when their time is over.
+const SWEEP: usize = 100;
+
+/// Where secrets are handed out and taken in.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    service: Arc<Service>,
+    secrets: Arc<dyn Secrets>,
+}
+
+/// What a version of a secret opens now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The fabric of the devices.
+    pub fabric: FabricId,
+    /// The profile whose password it is.
+    pub profile: ProfileName,
+    /// The password set that it belongs to.
+    pub set: PasswordSet,
+    /// The devices that it opens, in their order.
+    pub opens: Vec<ResourceName>,
+    /// The devices that it may open: what they have is not known now.
+    pub may_open: Vec<ResourceName>,
+}
+
+impl Desk {
+    /// Opens a desk before a vault, for the fabrics of a service.
+    #[must_use]
+    pub fn new(service: Arc<Service>, secrets: Arc<dyn Secrets>) -> Self {
+        Self { service, secrets }
+    }
+
+    /// Returns the record of who did what.
+    #[must_use]
+    pub fn auditor(&self) -> &Auditor {
+        self.service.auditor()
+    }
+
+    /// Returns the base URI of the secrets, without a slash at its end.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        self.service.parts.vault.uri()
+    }
+
+    /// Returns the fabric for whose devices versions of a secret were made, if it is there.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Vault`].
+    pub async fn owner(&self, name: &SecretName) -> Result<Option<FabricId>, ServiceError> {
+        let versions = self.secrets.all_versions(name).await.map_err(failed)?;
+        let made = versions.iter().filter(|version| !version.tag.is_of_client());
+        Ok(made.into_iter().find_map(|version| self.fabric_of(version)))
+    }
+
+    fn fabric_of(&self, made: &Described) -> Option<FabricId> {
+        let knows = |fabric: &Fabric| {
+            fabric.eras().any(|era| !era.values_at(&made.name, &made.version).is_empty())
+        };
+        let ids = self.service.fabrics();
+        ids.into_iter().find(|id| self.service.read(id, knows).unwrap_or(false))
+    }
+
+    /// Returns which version of a secret opens which devices now, as [`Service::reveal`] has it.
+    #[must_use]
+    pub fn openings(&self, name: &SecretName) -> BTreeMap<SecretVersion, Opening> {
+        let mut found = BTreeMap::new();
+        for id in self.service.fabrics() {
+            // A fabric that was deleted meanwhile has no devices.
+            let _gone = self.service.read(&id, |fabric| add_openings(fabric, name, &mut found));
+        }
+        found
+    }
+
+    /// Returns what one version opens; nothing for one that somebody set.
+    #[must_use]
+    pub fn openings_of(&self, described: &Described) -> BTreeMap<SecretVersion, Opening> {
+        if described.tag.is_of_client() { BTreeMap::new() } else { self.openings(&described.name) }
+    }
+
+    /// Sets a secret.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::SecretOfDevices`], or as [`Secrets::set`].
+    pub async fn set(
+        &self,
+        name: &SecretName,
+        value: SecretValue,
+        properties: Properties,
+    ) -> Result<Described, ServiceError> {
+        let versions = self.secrets.all_versions(name).await.map_err(failed)?;
+        if versions.iter().any(|version| !version.tag.is_of_client()) {
+            return Err(ServiceError::SecretOfDevices { name: name.clone() });
+        }
+        self.secrets.set(name, value, properties).await.map_err(failed)
+    }
+
+    /// Opens a version of a secret, or the newest one.
+    ///
+    /// # Errors
+    /// As [`Secrets::open_secret`].
+    pub async fn open(
+        &self,
+        name: &SecretName,
+        version: Option<&SecretVersion>,
+    ) -> Result<(Described, SecretValue), ServiceError> {
+        self.secrets.open_secret(name, version).await.map_err(failed)
+    }
+
+    /// Changes the properties of a version, or of the newest one.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::SecretInUse`] or [`ServiceError::SecretUnsettled`] for a version that
+    /// would be disabled, or as [`Secrets::change`].
+    pub async fn change(
+        &self,
+        name: &SecretName,
+        version: Option<&SecretVersion>,
+        change: Change,
+    ) -> Result<Described, ServiceError> {
+        if change.enabled != Some(false) {
+            return self.secrets.change(name, version, change).await.map_err(failed);
+        }
+        let all = self.secrets.all_versions(name).await.map_err(failed)?;
+        let one = match version {
+            Some(version) => all.iter().find(|one| one.version == *version),
+            None => all.last(),
+        };
+        // What was looked at is what is changed, whatever has become the newest one meanwhile.
+        let version = one.map(|one| one.version.clone()).or_else(|| version.cloned());
+        self.check_free(one.into_iter())?;
+        self.secrets.change(name, version.as_ref(), change).await.map_err(failed)
+    }
+
+    /// Lists the secrets by their newest versions: see [`Secrets::list`].
+    ///
+    /// # Errors
+    /// As [`Secrets::list`].
+    pub async fn list(
+        &self,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Page<Described>, ServiceError> {
+        self.secrets.list(after, count).await.map_err(failed)
+    }
+
+    /// Lists the versions of a secret: see [`Secrets::list_versions`].
+    ///
+    /// # Errors
+    /// As [`Secrets::list_versions`].
+    pub async fn list_versions(
+        &self,
+        name: &SecretName,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Page<Described>, ServiceError> {
+        self.secrets.list_versions(name, after, count).await.map_err(failed)
+    }
+
+    /// Deletes a secret, to be recovered within `retention` seconds.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::SecretInUse`] or [`ServiceError::SecretUnsettled`], or as
+    /// [`Secrets::delete`].
+    pub async fn delete(&self, name: &SecretName, retention: u64) -> Result<Deleted, ServiceError> {
+        self.check_all_free(name).await?;
+        self.secrets.delete(name, retention).await.map_err(failed)
+    }
+
+    /// Returns a deleted secret.
+    ///
+    /// # Errors
+    /// As [`Secrets::deleted`].
+    pub async fn deleted(&self, name: &SecretName) -> Result<Deleted, ServiceError> {
+        self.secrets.deleted(name).await.map_err(failed)
+    }
+
+    /// Lists the deleted secrets: see [`Secrets::list_deleted`].
+    ///
+    /// # Errors
+    /// As [`Secrets::list_deleted`].
+    pub async fn list_deleted(
+        &self,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Page<Deleted>, ServiceError> {
+        self.secrets.list_deleted(after, count).await.map_err(failed)
+    }
+
+    /// Takes a deletion back.
+    ///
+    /// # Errors
+    /// As [`Secrets::recover`].
+    pub async fn recover(&self, name: &SecretName) -> Result<Described, ServiceError> {
+        self.secrets.recover(name).await.map_err(failed)
+    }
+
+    /// Purges a deleted secret.
+    ///
+    /// No version that a rotation makes meanwhile goes with it: nothing is stored under a deleted
+    /// name, and what was stored before the deletion is looked at here.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::SecretInUse`] or [`ServiceError::SecretUnsettled`], or as
+    /// [`Secrets::purge_deleted`].
+    pub async fn purge(&self, name: &SecretName) -> Result<(), ServiceError> {
+        self.secrets.deleted(name).await.map_err(failed)?;
+        self.check_all_free(name).await?;
+        self.secrets.purge_deleted(name).await.map_err(failed)
+    }
+
+    /// Seals a secret with all its versions.
+    ///
+    /// # Errors
+    /// As [`Secrets::back_up`].
+    pub async fn back_up(&self, name: &SecretName) -> Result<Vec<u8>, ServiceError> {
+        self.secrets.back_up(name).await.map_err(failed)
+    }
+
+    /// Returns whose backup this is.
+    ///
+    /// # Errors
+    /// As [`Secrets::name_of_backup`].
+    pub async fn name_of_backup(&self, sealed: &[u8]) -> Result<SecretName, ServiceError> {
+        self.secrets.name_of_backup(sealed).await.map_err(failed)
+    }
+
+    /// Brings a secret back from its backup.
+    ///
+    /// # Errors
+    /// As [`Secrets::restore`].
+    pub async fn restore(&self, sealed: &[u8]) -> Result<Described, ServiceError> {
+        self.secrets.restore(sealed).await.map_err(failed)
+    }
+
+    /// Purges the deleted secrets whose time is over at `now`, in seconds since 1970; what devices
+    /// need stays. Returns how many have gone.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Vault`]; the rest waits for the next time.
+    pub async fn sweep(&self, now: u64) -> Result<usize, ServiceError> {
+        let (mut gone, mut after) = (0, None);
+        loop {
+            let page = self.list_deleted(after.as_deref(), SWEEP).await?;
+            for deleted in page.items.into_iter().filter(|deleted| deleted.purge_at <= now) {
+                let name = deleted.newest.name;
+                match self.purge(&name).await {
+                    Ok(()) => gone += 1,
+                    Err(ServiceError::Vault { source }) => return Err(failed(source)),
+                    Err(error) => tracing::warn!(secret = name.as_str(), %error, "is kept"),
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(gone);
+            }
+        }
+    }
+
+    async fn check_all_free(&self, name: &SecretName) -> Result<(), ServiceError> {
+        let all = self.secrets.all_versions(name).await.map_err(failed)?;
+        self.check_free(all.iter())
+    }
+
+    /// Checks that no device needs any of these versions.
+    fn check_free<'v>(
+        &self,
+        versions: impl Iterator<Item = &'v Described>,
+    ) -> Result<(), ServiceError> {
+        let made = versions.filter(|version| !version.tag.is_of_client());
+        let made: Vec<(&Described, Vec<Holder>)> = made
+            .map(|version| (version, self.service.holders(&version.name, &version.version)))
+            .collect();
+        let holders: Vec<Holder> = made.iter().flat_map(|(_version, held)| held.clone()).collect();
+        if let Some((version, _held)) = made.iter().find(|(_version, held)| !held.is_empty()) {
+            return Err(ServiceError::SecretInUse { name: version.name.clone(), holders });
+        }
+        match made.iter().find(|(version, _held)| self.fabric_of(version).is_none()) {
+            Some((version, _held)) => {
+                Err(ServiceError::SecretUnsettled { name: version.name.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(source: VaultError) -> ServiceError {
+    ServiceError::Vault { source }
+}
+
+fn add_openings(fabric: &Fabric, name: &SecretName, found: &mut BTreeMap<SecretVersion, Opening>) {
+    for (device, profile, secret) in fabric.devices.iter().flat_map(|(device, known)| {
+        known.secrets.iter().map(move |(profile, secret)| (device, profile, secret))
+    }) {
+        let sets = shown(&secret.credential);
+        let is_certain = sets.len() == 1 && secret.credential.current.is_some();
+        for set in sets {
+            let Some((of, version)) = fabric.located(device, profile, set) else { continue };
+            if of != *name {
+                continue;
+            }
+            let opening = found.entry(version).or_insert_with(|| Opening {
+                fabric: fabric.id.clone(),
+                profile: profile.clone(),
+                set,
+                opens: Vec::new(),
+                may_open: Vec::new(),
+            });
+            match is_certain {
+                true => opening.opens.push(device.clone()),
+                false => opening.may_open.push(device.clone()),
+            }
+        }
+    }
+}
