@@ -102,10 +102,10 @@ pub struct Fabric {
     /// What others noted on the fabric.
     #[serde(default)]
     pub notes: Notes,
-    /// The fabric was deleted. Only the purge of its secrets may be left to do.
+    /// The fabric was deleted. Values that devices may still have are kept.
     #[serde(default)]
     pub deleted: bool,
-    /// The purge is done, too: whatever lies under those names now is somebody else's.
+    /// Nothing of it is left in the vault: what lies under those names now is somebody else's.
     #[serde(default)]
     pub purged: bool,
     /// Devices that were deleted or replaced, whose hardware may still have passwords of ours.

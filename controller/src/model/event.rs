@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome, RebootProgress};
 use super::{
-    Device, Evidence, Fabric, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp, Upgrade,
-    gone,
+    Device, Evidence, Fabric, Located, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp,
+    Upgrade, gone,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::{OlderName, SecretName};
@@ -96,8 +96,30 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The secrets of the deleted fabric have been purged.
+    /// Nothing of the deleted fabric is left in the vault.
     FabricPurged {
+        /// When.
+        at: Timestamp,
+    },
+    /// Versions are given up: no device may have them, or an administrator has said so. Nothing
+    /// refers to them from here on, whatever becomes of their values.
+    PurgeDecided {
+        /// Where they are.
+        versions: Vec<Located>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The vault has purged versions that were given up.
+    Purged {
+        /// Where they were.
+        versions: Vec<Located>,
+        /// When.
+        at: Timestamp,
+    },
+    /// An administrator says that hardware which is gone has no password of this fabric any more.
+    GoneReleased {
+        /// The device that it was.
+        device: ResourceName,
         /// When.
         at: Timestamp,
     },
@@ -207,6 +229,9 @@ impl Event {
             | Self::DeviceDeleted { at, .. }
             | Self::FabricDeleted { at }
             | Self::FabricPurged { at }
+            | Self::PurgeDecided { at, .. }
+            | Self::Purged { at, .. }
+            | Self::GoneReleased { at, .. }
             | Self::OperationEnded { at, .. } => Some(*at),
             Self::OperationStarted { operation } => Some(operation.started),
             _ => None,
@@ -256,10 +281,14 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             fabric.deleted = true;
             fabric.modified = *at;
         }
-        Event::FabricPurged { at } => {
-            fabric.purged = true;
-            fabric.modified = *at;
+        Event::FabricPurged { at: _ } => gone::purged(fabric),
+        Event::PurgeDecided { versions, at: _ } => fabric.give_up(versions),
+        Event::Purged { versions, at: _ } => {
+            versions.iter().for_each(|version| {
+                fabric.purging.remove(version);
+            });
         }
+        Event::GoneReleased { device, at: _ } => gone::released(fabric, device),
         Event::AdministrativeStateSet { device, state } => {
             if let Some(device) = fabric.devices.get_mut(device) {
                 device.administrative_state = *state;

@@ -2,12 +2,12 @@
 //! had when they went, their hardware may have for ever.
 
 use protocol::credential::Label;
-use protocol::id::PasswordSet;
+use protocol::id::{PasswordSet, ResourceName};
 use serde::{Deserialize, Serialize};
 
 use super::{Device, Fabric, Timestamp};
 
-/// A device as it was when it went. One that had been wiped is not remembered: it holds nothing.
+/// A device as it was when it went; one that had been wiped by then (`device.wiped`) has nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Gone {
@@ -32,7 +32,7 @@ pub(super) fn begin_to_remember(fabric: &mut Fabric) {
 }
 
 pub(super) fn deleted(fabric: &mut Fabric, device: Device, at: Timestamp) {
-    if !device.wiped && !device.secrets.is_empty() {
+    if !device.secrets.is_empty() {
         fabric.gone.push(Gone { device, replaced: false, at });
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn replaced(before: &Device, now: &Device, at: Timestamp) -> Option<G
         };
         labels.is_some_and(|labels| labels.iter().any(|(set, label)| had(set, *label)))
     });
-    (!before.wiped && !device.secrets.is_empty()).then_some(Gone { device, replaced: true, at })
+    (!device.secrets.is_empty()).then_some(Gone { device, replaced: true, at })
 }
 
 /// A fabric is declared under the name of a deleted one: another one, which keeps what is left of
@@ -64,4 +64,21 @@ pub(super) fn begin_again(fabric: &mut Fabric, next: Fabric) {
     if !before.purged && !before.sets.is_empty() {
         fabric.former.push(before);
     }
+}
+
+/// Whatever lies under its names now is somebody else's.
+pub(super) fn purged(fabric: &mut Fabric) {
+    fabric.purged = true;
+    fabric.sets.clear();
+    fabric.foretold.clear();
+    fabric.gone.clear();
+    fabric.former.clear();
+    fabric.purging.clear();
+    fabric.unremembered = None;
+}
+
+pub(super) fn released(fabric: &mut Fabric, device: &ResourceName) {
+    let is_other = |gone: &Gone| gone.device.spec.name != *device;
+    fabric.gone.retain(is_other);
+    fabric.former.iter_mut().for_each(|era| era.gone.retain(is_other));
 }

@@ -79,6 +79,43 @@ impl Fabric {
         (place == value.located).then_some(secret)
     }
 
+    /// Forgets versions, in whatever set they are, and remembers that they are to be purged.
+    pub(super) fn give_up(&mut self, versions: &[Located]) {
+        self.forget(versions);
+        for era in &mut self.former {
+            era.forget(versions);
+        }
+        self.former.retain(|era| !era.sets.is_empty());
+        self.purging.extend(versions.iter().cloned());
+    }
+
+    /// Sets and gone devices of which nothing is left are forgotten with their last version.
+    fn forget(&mut self, versions: &[Located]) {
+        let is_meant = |value: &Value| versions.contains(&value.located);
+        for value in self.values().into_iter().filter(is_meant) {
+            let Some(record) = self.sets.get_mut(&value.set) else { continue };
+            match &value.owner {
+                None => record.shared.remove(&value.profile),
+                Some(device) => {
+                    record.own.get_mut(device).and_then(|own| own.remove(&value.profile))
+                }
+            };
+            record.own.retain(|_device, own| !own.is_empty());
+            if record.shared.is_empty() && record.own.is_empty() {
+                self.sets.remove(&value.set);
+            }
+        }
+        let gone = std::mem::take(&mut self.gone);
+        self.gone = gone.into_iter().filter(|gone| self.has_any_of(&gone.device)).collect();
+    }
+
+    fn has_any_of(&self, device: &Device) -> bool {
+        device.secrets.iter().any(|(profile, secret)| {
+            let mut sets = secret.credential.labels.keys();
+            sets.any(|set| self.version(&device.spec.name, profile, *set).is_some())
+        })
+    }
+
     /// The names that a secret of one device has or had in a set. More than one only where the
     /// device is not remembered.
     fn own_names(

@@ -11,12 +11,15 @@
 //! [`holders`] of a version in every fabric first, as `Service::holders` does: names do not say
 //! whose a version is. An answer that is not empty is a refusal (409) that names the devices.
 
+mod verdict;
+
 use std::fmt;
 
 use protocol::credential::{Credential, Label, Phase};
 use protocol::id::{DeviceId, PasswordSet, ProfileName, SecretVersion};
 use protocol::status::{AdministrativeState, ConfigurationState};
 
+pub use self::verdict::{Case, Retention, Stay, Verdict};
 use crate::model::{Device, Fabric, Secret, Timestamp, Value};
 use crate::naming::SecretName;
 
@@ -92,7 +95,7 @@ fn of_value(era: &Fabric, value: &Value) -> Vec<Holder> {
         let hold = secret.and_then(|secret| held(device, secret, value.set));
         found.extend(hold.map(|hold| holder(device, hold)));
     }
-    for gone in &era.gone {
+    for gone in era.gone.iter().filter(|gone| !gone.device.wiped) {
         let secret = era.secret_with(&gone.device, value);
         if secret.is_some_and(|secret| took_along(&secret.credential, value.set)) {
             let hold = match gone.replaced {

@@ -119,7 +119,7 @@ pub(super) fn fabric() -> Fabric {
     fabric
 }
 
-fn running() -> Operation {
+pub(super) fn running() -> Operation {
     Operation {
         id: OperationId(uuid::Uuid::nil()),
         kind: OperationKind::Rotate,

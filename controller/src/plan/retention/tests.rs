@@ -1,5 +1,8 @@
 //! Who may have a value, case by case.
 
+mod histories;
+mod verdicts;
+
 use protocol::credential::Event as Taken;
 use protocol::report::Match;
 
