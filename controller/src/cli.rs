@@ -13,6 +13,7 @@ mod legacy;
 mod operation;
 mod progress;
 mod resource;
+mod retention;
 mod secret;
 mod target;
 mod terminal;
@@ -94,6 +95,7 @@ async fn carry_out(
         ClientCommand::Audit { command } => audit::run(client, command, terminal).await,
         ClientCommand::Fabric { command } => fabric::run(client, command, terminal).await,
         ClientCommand::Device { command } => device::run(client, command, terminal).await,
+        ClientCommand::Retention { command } => retention::run(client, command, terminal).await,
         ClientCommand::Legacy { command } => legacy::run(client, command, terminal).await,
         ClientCommand::Secret { command } => secret::run(client, command, terminal).await,
         ClientCommand::Token { command } => token::run(client, command, terminal).await,

@@ -9,6 +9,7 @@ mod effective;
 mod file;
 mod key_vault;
 mod oidc;
+mod retention;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub use self::key_vault::KeyVaultConfig;
 use crate::access::oidc::IssuerSettings;
 pub use crate::document::DocumentError;
 use crate::error::Fault;
+use crate::plan::retention::Retention;
 
 /// The data directory without configuration: in the working directory, where a first user may
 /// write and sees it. A service's unit says `--data-dir /var/lib/keyturn`.
@@ -110,6 +112,11 @@ pub struct VaultConfig {
     /// The file of the key-encryption key. Default: the systemd credential if there is one, else
     /// `vault.key` in the data directory, which a backup must leave out.
     pub key_file: Option<PathBuf>,
+    /// `retention-versions-min` (10 to 400, default 10: the newest versions of each secret that are
+    /// never purged; Azure Key Vault backs a secret up with 500 versions at most) and
+    /// `retention-time` (90d to 3650d, default 90d: how long a version is kept after it was last of
+    /// use, as somebody may bring back a device's configuration from a backup as old as that).
+    pub retention: Retention,
 }
 
 /// `[rotation]`: limits and policies of rotations and resyncs.
@@ -177,7 +184,11 @@ impl Config {
             listen: flags.listen.unwrap_or(LISTEN_DEFAULT),
             secrets_template: None,
             store: StoreConfig { path: data_dir.join("store.db") },
-            vault: VaultConfig { path: data_dir.join("vault.db"), key_file: None },
+            vault: VaultConfig {
+                path: data_dir.join("vault.db"),
+                key_file: None,
+                retention: Retention::default(),
+            },
             rotation: RotationConfig::default(),
             agent: AgentConfig::default(),
             oidc: Vec::new(),

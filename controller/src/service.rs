@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::credential;
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, ProfileName, ResourceName};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use self::index::OperationIndex;
 use crate::agents::Agent;
@@ -14,6 +14,7 @@ use crate::auditor::Auditor;
 use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp};
+use crate::plan::retention::Retention;
 use crate::plan::{self, Plan, Policy, Request};
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
@@ -33,6 +34,7 @@ mod state;
 pub use self::adopt::Applied;
 pub use self::declare::Login;
 pub use self::error::ServiceError;
+pub use self::retention::{DeletedFabric, Review};
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
 pub use self::secrets::{Desk, Opening};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};
@@ -53,6 +55,8 @@ pub struct Parts {
     pub platforms: Vec<PlatformLimits>,
     /// What a plan keeps to.
     pub policy: Policy,
+    /// How long passwords are kept that nobody needs any more.
+    pub retention: Retention,
     /// How operations are carried out.
     pub settings: Settings,
     /// The wall clock.
@@ -71,6 +75,10 @@ pub struct Service {
     parts: Parts,
     make_set: Arc<dyn MakeSet>,
     fabrics: RwLock<BTreeMap<FabricId, Keeper>>,
+    /// Deleted fabrics of which something is left in the vault.
+    deleted: RwLock<BTreeMap<FabricId, Keeper>>,
+    /// Marked when an operation has ended.
+    rested: Arc<Notify>,
     /// Written before an operation is, so that none is ever missing in it.
     operations: OperationIndex,
     /// Held while a fabric is declared, so that no two callers open its journal.
@@ -100,27 +108,29 @@ impl Service {
         let service = Self {
             parts,
             make_set,
-            fabrics: RwLock::new(BTreeMap::new()),
+            fabrics: RwLock::default(),
+            deleted: RwLock::default(),
+            rested: Arc::default(),
             operations: OperationIndex::default(),
             declaring: Mutex::new(()),
         };
-        let mut deleted = Vec::new();
         for id in ids {
             let keeper = service.open(id.clone(), None).await?;
-            if keeper.journal.read(|fabric| fabric.deleted) {
-                deleted.push(keeper);
+            let (is_deleted, is_purged) =
+                keeper.journal.read(|fabric| (fabric.deleted, fabric.purged));
+            if is_deleted && !is_purged {
+                let mut deleted = service.deleted.write().unwrap_or_else(PoisonError::into_inner);
+                deleted.insert(id.clone(), keeper.clone());
+            }
+            if is_deleted {
                 continue;
             }
             service.keep(id, keeper.clone());
             let running = keeper.journal.read(|fabric| fabric.running_operation().map(|o| o.id));
             if let Some(operation) = running {
                 tracing::info!(operation = %operation, "goes on after a restart");
-                carry_out(keeper, operation);
+                carry_out(keeper, operation, Arc::clone(&service.rested));
             }
-        }
-        // When all others are known, whose passwords must not be purged with these.
-        for keeper in deleted {
-            service.purge(&keeper).await?;
         }
         Ok(Arc::new(service))
     }
@@ -261,7 +271,7 @@ impl Service {
         };
         if admitted == id {
             tracing::info!(operation = %id, fabric = %fabric.name(), "admitted");
-            carry_out(keeper, id);
+            carry_out(keeper, id, Arc::clone(&self.rested));
         }
         Ok(admitted)
     }
@@ -306,7 +316,7 @@ impl Service {
 }
 
 /// Carries an operation out in a task of its own: the caller need not stay.
-fn carry_out(keeper: Keeper, operation: OperationId) {
+fn carry_out(keeper: Keeper, operation: OperationId, rested: Arc<Notify>) {
     tokio::spawn(async move {
         if let Err(error) = keeper.executor.run(operation).await {
             tracing::error!(
@@ -314,6 +324,7 @@ fn carry_out(keeper: Keeper, operation: OperationId) {
                 "the operation stands still until the next start"
             );
         }
+        rested.notify_one();
     });
 }
 

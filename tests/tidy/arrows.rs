@@ -45,11 +45,11 @@ const CONTROLLER: &str = "
     auditor: audit data_dir disk error
     cli: audit client data_dir document duration inventory
     access: disk duration error model naming trust
-    config: access document duration error
     journal: error model store
     plan: model naming
+    config: access document duration error plan
     execute: agents audit auditor generate inventory journal model naming plan template vault
-    service: agents auditor error execute inventory journal model naming plan store template vault
+    service: agents audit auditor error execute inventory journal model naming plan store template vault
     daemon: access agents audit auditor clock config data_dir disk error execute model plan service store template vault
     edge: access audit auditor clock error inventory model naming plan service vault
 ";

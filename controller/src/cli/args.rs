@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 mod audit;
+mod retention;
 mod several;
 mod values;
 
@@ -11,6 +12,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::audit::{AuditCommand, AuditExport, AuditVerify};
+pub(super) use self::retention::{
+    FabricList, FabricPurge, RetentionCommand, RetentionRelease, RetentionShow,
+};
 pub(super) use self::values::{
     AdminState, CommitStage, LockAction, LockType, PlanRequest, RebootType, TokenRole,
     UpgradeAction, spelling,
@@ -120,6 +124,12 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: SecretCommand,
     },
+    /// Old passwords: show what the vault keeps and why, purge what may go
+    Retention {
+        /// What to do.
+        #[command(subcommand)]
+        command: RetentionCommand,
+    },
     /// Fabrics whose secrets have older names: show, rotate
     Legacy {
         /// What to do.
@@ -151,8 +161,8 @@ pub enum ClientCommand {
 pub enum FabricCommand {
     /// Declare a fabric and its devices, and verify the passwords that they have now
     Apply(Apply),
-    /// List the fabrics
-    List(InGroup),
+    /// List the fabrics, or deleted ones of which passwords are kept
+    List(FabricList),
     /// Show a fabric, and how its last rotation went
     Show(FabricTarget),
     /// Show what a rotation or resync would do, without doing it
@@ -167,8 +177,10 @@ pub enum FabricCommand {
     LockFabric(LockFabric),
     /// Say what became of a commit of the fabric's configuration; nothing is rotated meanwhile
     CommitConfiguration(CommitConfiguration),
-    /// Forget a fabric without devices, and purge its secrets from the vault
+    /// Forget a fabric without devices; what these may still have is kept
     Delete(FabricTarget),
+    /// Purge the passwords that a deleted fabric has left
+    Purge(FabricPurge),
     /// Say what became of an upgrade of the fabric; nothing is rotated meanwhile
     #[command(disable_version_flag = true)]
     Upgrade(UpgradeFabric),
@@ -297,14 +309,6 @@ pub struct DeviceTarget {
     /// The device's name
     #[arg(long, alias = "network-device-name", value_name = "NAME")]
     pub resource_name: Option<String>,
-}
-
-/// Where a list looks.
-#[derive(Clone, Debug, Default, Args)]
-pub struct InGroup {
-    /// Only this resource group
-    #[arg(long, short = 'g', value_name = "GROUP")]
-    pub resource_group: Option<String>,
 }
 
 /// `keyturn device list`
@@ -468,6 +472,9 @@ pub struct SecretShow {
     /// The device's resource group
     #[arg(long, short = 'g', value_name = "GROUP")]
     pub resource_group: Option<String>,
+    /// The fabric that it was deleted from or replaced in, which may be deleted itself
+    #[arg(long, value_name = "FABRIC")]
+    pub deleted_from: Option<String>,
 }
 
 /// Which operation.

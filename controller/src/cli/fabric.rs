@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::apply;
 use super::args::{
-    CommitConfiguration, FabricCommand, InGroup, LockFabric, OnFabric, Plan, UpgradeFabric,
+    CommitConfiguration, FabricCommand, FabricList, LockFabric, OnFabric, Plan, UpgradeFabric,
     spelling,
 };
 use super::failure::Failure;
 use super::resource::{list, merge, segment, synchronization, text};
+use super::retention;
 use super::target::Known;
 use super::terminal::{Terminal, table};
 use super::wait;
@@ -21,6 +22,9 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     match command {
         FabricCommand::Apply(apply) => apply::run(client, apply, terminal).await,
+        FabricCommand::List(scope) if scope.deleted => {
+            retention::show_deleted(client, terminal).await
+        }
         FabricCommand::List(scope) => show_all(client, &scope, terminal).await,
         FabricCommand::Show(target) => {
             let id = Known::ask(client).await?.fabric(&target)?;
@@ -38,6 +42,7 @@ pub(super) async fn run(
             let id = Known::ask(client).await?.fabric(&target)?;
             delete(client, &id, "fabric", terminal).await
         }
+        FabricCommand::Purge(wanted) => retention::purge_deleted(client, &wanted, terminal).await,
         FabricCommand::CommitConfiguration(commit) => note_commit(client, &commit, terminal).await,
         FabricCommand::Upgrade(upgrade) => note_upgrade(client, &upgrade, terminal).await,
     }
@@ -45,7 +50,7 @@ pub(super) async fn run(
 
 async fn show_all(
     client: &Client,
-    scope: &InGroup,
+    scope: &FabricList,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let known = Known::ask(client).await?;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::args::{DeviceTarget, SecretCommand, SecretShow};
+use super::args::{DeviceTarget, FabricTarget, SecretCommand, SecretShow};
 use super::failure::Failure;
 use super::resource::{list, segment, text};
-use super::target::{Known, as_network_device};
+use super::target::{Known, as_network_device, last};
 use super::terminal::{Terminal, table};
 use crate::client::Client;
 
@@ -20,18 +20,33 @@ pub(super) async fn run(
 }
 
 async fn show(client: &Client, wanted: SecretShow, terminal: &mut Terminal) -> Result<(), Failure> {
-    let target = DeviceTarget {
-        device: Some(wanted.device),
-        resource_group: wanted.resource_group,
-        ..DeviceTarget::default()
-    };
-    let id = as_network_device(&Known::ask(client).await?.device(&target)?);
+    let (id, from) = find(client, &wanted).await?;
     let name = segment(&id, "networkDevices");
-    let body = json!({"deviceId": id, "user": wanted.user});
+    let body = json!({"deviceId": id, "user": wanted.user, "deletedFrom": from});
     let answer = client.post("/keyturn/v1/secrets:reveal", Some(&body)).await;
     let doing = format!("reveal what opens device `{name}` as `{}`", wanted.user);
     let answer = answer.map_err(|error| Failure::client(&doing, &error))?;
     terminal.result(answer.body, secret_table)
+}
+
+/// Finds the device, and the fabric that it was deleted from if that is what it was.
+async fn find(client: &Client, wanted: &SecretShow) -> Result<(String, Option<String>), Failure> {
+    let group = &wanted.resource_group;
+    let Some(from) = &wanted.deleted_from else {
+        let (device, resource_group) = (Some(wanted.device.clone()), group.clone());
+        let target = DeviceTarget { device, resource_group, ..DeviceTarget::default() };
+        let id = as_network_device(&Known::ask(client).await?.device(&target)?);
+        return Ok((id, None));
+    };
+    let (fabric, resource_group) = (Some(from.clone()), group.clone());
+    let target = FabricTarget { fabric, resource_group, ..FabricTarget::default() };
+    let from = match Known::ask(client).await?.fabric(&target) {
+        Ok(living) => living,
+        Err(_not_living) => Known::ask_deleted(client).await?.fabric(&target)?,
+    };
+    let base = from.split("/networkFabrics/").next().unwrap_or_default();
+    let id = format!("{base}/networkDevices/{}", last(&wanted.device));
+    Ok((id, Some(from)))
 }
 
 fn secret_table(secret: &Value) -> String {

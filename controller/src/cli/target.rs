@@ -36,8 +36,19 @@ struct Wanted<'a> {
 impl Known {
     /// Asks the server.
     pub(super) async fn ask(client: &Client) -> Result<Self, Failure> {
+        Self::ask_for("/keyturn/v1/fabrics", client).await
+    }
+
+    /// Asks the server for deleted fabrics of which passwords are kept, each id once.
+    pub(super) async fn ask_deleted(client: &Client) -> Result<Self, Failure> {
+        let mut known = Self::ask_for("/keyturn/v1/deletedFabrics", client).await?;
+        known.value.dedup_by(|a, b| a.id.eq_ignore_ascii_case(&b.id));
+        Ok(known)
+    }
+
+    async fn ask_for(path: &str, client: &Client) -> Result<Self, Failure> {
         let doing = "list what there is";
-        let answer = client.get("/keyturn/v1/fabrics").await;
+        let answer = client.get(path).await;
         let answer = answer.map_err(|error| Failure::client(doing, &error))?;
         serde_json::from_value(answer).map_err(|error| Failure::of(doing, &error, None))
     }

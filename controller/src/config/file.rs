@@ -9,10 +9,12 @@ use protocol::job::Verification;
 
 use super::{
     Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, commit_timer, key_vault, oidc,
+    retention,
 };
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
+use crate::plan::retention::Retention;
 
 const KEYS: [&str; 9] = [
     "listen",
@@ -25,6 +27,7 @@ const KEYS: [&str; 9] = [
     "access",
     "edge",
 ];
+const VAULT_KEYS: [&str; 4] = ["path", "key-file", "retention-versions-min", "retention-time"];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -65,6 +68,7 @@ pub(super) struct FileConfig {
     store_path: Option<PathBuf>,
     vault_path: Option<PathBuf>,
     vault_key_file: Option<PathBuf>,
+    retention: Retention,
     rotation: FileRotation,
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
@@ -104,9 +108,10 @@ impl FileConfig {
             config.store_path = path(&mut store, "path", "the path of a database file")?;
         }
         if let Some(value) = top.optional("vault") {
-            let mut vault = value.table("[vault]", &["path", "key-file"])?;
+            let mut vault = value.table("[vault]", &VAULT_KEYS)?;
             config.vault_path = path(&mut vault, "path", "the path of a database file")?;
             config.vault_key_file = path(&mut vault, "key-file", "the path of a key's file")?;
+            config.retention = retention::parse(&mut vault)?;
         }
         if let Some(value) = top.optional("agent") {
             let mut agent = value.table("[agent]", &["sessions-max", "platforms-dir"])?;
@@ -141,6 +146,7 @@ impl FileConfig {
             config.vault.path = place(path);
         }
         config.vault.key_file = self.vault_key_file.map(place);
+        config.vault.retention = self.retention;
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);

@@ -29,6 +29,8 @@ fn without_a_file_everything_has_a_default() {
     [vault]
     path = "/work-dir/keyturn-data/vault.db"
     # key-file = "…"   # the systemd credential, else vault.key in the data directory
+    retention-versions-min = 10
+    retention-time = "90d"
 
     [rotation]
     password-sets-max = 3

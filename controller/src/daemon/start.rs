@@ -191,10 +191,14 @@ async fn open_service(
         template,
         platforms: hands.platforms,
         policy: policy(config),
+        retention: config.vault.retention,
         settings: settings(config),
         clock,
     };
-    Service::start(parts).await.map_err(|source| DaemonError::Service { source })
+    let started = Service::start(parts).await;
+    let service = started.map_err(|source| DaemonError::Service { source })?;
+    service.keep_sweeping();
+    Ok(service)
 }
 
 fn policy(config: &Config) -> Policy {

@@ -7,6 +7,7 @@ mod audit;
 mod fabric;
 mod older;
 mod operation;
+mod retention;
 mod reveal;
 mod token;
 
@@ -56,6 +57,9 @@ fn table() -> Table<Native> {
         .route(FABRICS_PATH, get(fabric::list))
         .route("/keyturn/v1/fabrics:apply", post(apply::apply))
         .route("/keyturn/v1/fabrics:rotateOlderNames", post(older::rotate))
+        .route("/keyturn/v1/fabrics:purge", post(retention::purge))
+        .route("/keyturn/v1/fabrics:releaseDevice", post(retention::release))
+        .route("/keyturn/v1/deletedFabrics", get(retention::deleted))
         .route_below(FABRICS_PATH, fabric::paths(), get(fabric::look))
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{operationId}", get(operation::show))

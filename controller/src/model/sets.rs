@@ -107,7 +107,8 @@ impl Fabric {
     }
 
     /// The same of a secret with this name in the vault, of a device that may be gone.
-    pub(super) fn place(
+    #[must_use]
+    pub fn place(
         &self,
         device: &ResourceName,
         profile: &ProfileName,

@@ -58,6 +58,16 @@ impl Fabric {
         all
     }
 
+    /// Returns the names that [`naming`] has given to secrets of its sets: nobody else has them.
+    #[must_use]
+    pub fn own_secret_names(&self) -> BTreeSet<SecretName> {
+        let shared = self.sets.values().flat_map(|set| set.shared.keys()).map(|it| (it, None));
+        let own = self.sets.values().flat_map(|set| &set.own);
+        let own = own.flat_map(|(device, own)| own.keys().map(move |it| (it, Some(device))));
+        let all = own.flat_map(|(profile, device)| [(profile, device), (profile, None)]);
+        all.chain(shared).map(|(profile, device)| naming::name(&self.id, profile, device)).collect()
+    }
+
     /// Returns the values that are this version: more than one only where devices that were told
     /// the same password have it each for themselves.
     #[must_use]

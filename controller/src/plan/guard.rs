@@ -49,7 +49,7 @@ pub enum Request {
     Enable(ResourceName),
     /// Forget a device.
     DeleteDevice(ResourceName),
-    /// Forget the fabric, and purge its secrets.
+    /// Forget the fabric.
     DeleteFabric,
 }
 
@@ -379,14 +379,14 @@ fn in_service_to_be_wiped(case: &Case<'_>) -> Option<Blocked> {
     Some(Blocked { because, hint, devices: vec![name] })
 }
 
-/// Deleting a device says that nobody needs its passwords any more; only then may they go.
+/// Whoever deletes a fabric has decided about each of its devices before.
 fn not_empty(case: &Case<'_>) -> Option<Blocked> {
     let devices: Vec<ResourceName> = case.fabric.devices.keys().cloned().collect();
     if devices.is_empty() {
         return None;
     }
     let because = format!("it has {} device(s) ({})", devices.len(), list(&devices));
-    let hint = "disable and delete its devices first: their passwords will be purged".to_owned();
+    let hint = "disable and delete its devices first; what they may still have is kept".to_owned();
     Some(Blocked { because, hint, devices })
 }
 

@@ -7,7 +7,7 @@
 mod draft;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use protocol::credential;
 use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
@@ -150,6 +150,8 @@ impl Service {
         let append = self.parts.store.append(&fabric.id, seen, &declared);
         append.await.map_err(|source| ServiceError::Store { source })?;
         let keeper = self.open(fabric.id.clone(), None).await?;
+        // From here on the new one keeps what is left of it.
+        self.deleted.write().unwrap_or_else(PoisonError::into_inner).remove(&fabric.id);
         self.keep(fabric.id.clone(), keeper.clone());
         Ok(keeper)
     }

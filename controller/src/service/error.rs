@@ -2,6 +2,7 @@
 
 use protocol::id::{ProfileName, ResourceName};
 
+use crate::auditor::AuditError;
 use crate::error::Fault;
 use crate::inventory::Objection;
 use crate::journal::JournalError;
@@ -128,6 +129,13 @@ pub enum ServiceError {
         #[source]
         source: JournalError,
     },
+    /// What is about to be done cannot be recorded; it was not done.
+    #[error("record what is about to be done")]
+    Audit {
+        /// Why.
+        #[source]
+        source: AuditError,
+    },
     /// The planner made a plan that its auditor does not accept: our bug. Nothing was changed.
     #[error("accept a plan of our own")]
     UnsoundPlan {
@@ -147,6 +155,12 @@ impl ServiceError {
             }
             Self::NotFound { what: "network device", .. } => {
                 Some("it waits for its first password set: ask for a bootstrap device".to_owned())
+            }
+            Self::NotFound { what: "deleted fabric", .. } => {
+                Some("`keyturn fabric list --deleted` shows what is left of which".to_owned())
+            }
+            Self::NotFound { what: "deleted or replaced device", .. } => {
+                Some("`keyturn retention show` names the devices that hold something".to_owned())
             }
             Self::NotFound { what, .. } => Some(format!(
                 "`keyturn {} list` shows what there is",
@@ -191,6 +205,7 @@ impl ServiceError {
             Self::Vault { source } => source.hint(),
             Self::Store { source } => source.hint(),
             Self::Journal { source } => source.hint(),
+            Self::Audit { source } => source.hint(),
             Self::UnsoundPlan { .. } => Some("report this as a bug".to_owned()),
         }
     }
@@ -214,6 +229,7 @@ impl ServiceError {
             Self::Vault { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Journal { source } => source.fault(),
+            Self::Audit { source } => source.fault(),
             Self::UnsoundPlan { .. } => Fault::Bug,
         }
     }

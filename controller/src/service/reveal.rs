@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use protocol::credential::{Credential, Label};
-use protocol::id::{DeviceId, PasswordSet, ProfileName, ResourceName, SecretVersion};
+use protocol::id::{DeviceId, FabricId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::password::Password;
 use protocol::status::SynchronizationStatus;
 
 use super::{Service, ServiceError};
 use crate::execute::Values;
-use crate::model::{Evidence, Fabric, Proof, Secret};
+use crate::model::{Device, Evidence, Fabric, Located, Proof, Secret};
 use crate::naming::SecretName;
 
 /// Where a secret's value is: what the API calls the secret archive reference.
@@ -82,8 +82,53 @@ impl Service {
                 Some((profile.clone(), secret.clone(), wanted))
             })?
             .ok_or_else(not_found)?;
-        let items: Vec<(SecretName, SecretVersion)> =
-            wanted.iter().map(|(_set, located)| located.clone()).collect();
+        self.opened(device.clone(), profile, secret, wanted).await?.ok_or_else(not_found)
+    }
+
+    /// Reveals what may open the hardware of a device that was deleted or replaced in a fabric, or in
+    /// a deleted one of that name. Of several of its name it is the one that went last.
+    ///
+    /// # Errors
+    /// As [`Service::reveal`].
+    pub async fn reveal_gone(
+        &self,
+        fabric: &FabricId,
+        device: &ResourceName,
+        user: &str,
+    ) -> Result<Revealed, ServiceError> {
+        let not_found = || ServiceError::NotFound {
+            what: "deleted or replaced device",
+            id: format!("{user} on {device}"),
+        };
+        let keeper = self.any_keeper(fabric)?;
+        let found = keeper.journal.read(|fabric| {
+            let all = fabric.eras().flat_map(|era| era.gone.iter().map(move |gone| (era, gone)));
+            let named = all.filter(|(_era, gone)| gone.device.spec.name == *device);
+            let last = named.filter_map(|(era, gone)| {
+                let (profile, secret) = find_in(&gone.device, user)?;
+                let sets = shown(&secret.credential);
+                let located = |set: &PasswordSet| {
+                    Some((*set, era.place(device, profile, &secret.name, *set)?))
+                };
+                let wanted: Vec<_> = sets.iter().filter_map(located).collect();
+                Some((gone.at, (profile.clone(), secret.clone(), wanted)))
+            });
+            last.max_by_key(|(at, _found)| *at).map(|(_at, found)| found)
+        });
+        let (profile, secret, wanted) = found.ok_or_else(not_found)?;
+        let id = fabric.device(device);
+        self.opened(id, profile, secret, wanted).await?.ok_or_else(not_found)
+    }
+
+    /// Opens the candidates of a secret; none if there are none.
+    async fn opened(
+        &self,
+        device: DeviceId,
+        profile: ProfileName,
+        secret: Secret,
+        wanted: Vec<(PasswordSet, Located)>,
+    ) -> Result<Option<Revealed>, ServiceError> {
+        let items: Vec<Located> = wanted.iter().map(|(_set, located)| located.clone()).collect();
         let values = Values::new(Arc::clone(&self.parts.vault))
             .open(&items)
             .await
@@ -101,10 +146,10 @@ impl Service {
             .collect();
         let current = secret.credential.current;
         let chosen = candidates.iter().find(|candidate| Some(candidate.set) == current);
-        let chosen = chosen.or(candidates.first()).ok_or_else(not_found)?;
+        let Some(chosen) = chosen.or(candidates.first()) else { return Ok(None) };
         let value = chosen.value.duplicate();
-        Ok(Revealed {
-            device: device.clone(),
+        Ok(Some(Revealed {
+            device,
             reference: self.archive(&chosen.name, &chosen.version),
             profile,
             user: secret.user.clone(),
@@ -112,7 +157,7 @@ impl Service {
             status: secret.credential.status(),
             last_proven: secret.proof,
             candidates,
-        })
+        }))
     }
 
     /// Returns where the value is that is configured on the device now: the version that worked
@@ -148,7 +193,11 @@ fn find<'f>(
     device: &ResourceName,
     user: &str,
 ) -> Option<(&'f ProfileName, &'f Secret)> {
-    let secrets = &fabric.devices.get(device)?.secrets;
+    find_in(fabric.devices.get(device)?, user)
+}
+
+fn find_in<'d>(device: &'d Device, user: &str) -> Option<(&'d ProfileName, &'d Secret)> {
+    let secrets = &device.secrets;
     let by_user = secrets.iter().find(|(_profile, secret)| secret.user == user);
     by_user.or_else(|| {
         secrets.iter().find(|(profile, _secret)| profile.as_str().eq_ignore_ascii_case(user))

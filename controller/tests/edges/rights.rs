@@ -120,11 +120,16 @@ fn native_rows(operation: &str) -> Vec<Row> {
     use Right::{Administer, Operate, Reveal};
     let device = format!("{GROUP}/networkDevices/ce-01");
     let apply = json!({"inventory": "", "passwords": ""});
+    let released = json!({"fabricId": FABRIC, "device": "gone-01"});
     vec![
         look("/keyturn/v1/fabrics", Visible),
         look(format!("/keyturn/v1/fabrics{FABRIC}/plan"), Fabric),
         look(format!("/keyturn/v1/fabrics{FABRIC}/summary"), Fabric),
         look(format!("/keyturn/v1/fabrics{FABRIC}/bootstrap-devices"), Fabric),
+        look(format!("/keyturn/v1/fabrics{FABRIC}/retention"), Fabric),
+        look("/keyturn/v1/deletedFabrics", Visible),
+        act("/keyturn/v1/fabrics:purge", json!({"fabricId": FABRIC}), Administer, Fabric),
+        act("/keyturn/v1/fabrics:releaseDevice", released, Administer, Fabric),
         act("/keyturn/v1/fabrics:rotateOlderNames", json!({"fabricId": FABRIC}), Operate, Fabric),
         look("/keyturn/v1/operations", Visible),
         look(format!("/keyturn/v1/operations/{operation}"), Fabric),

@@ -7,16 +7,15 @@
 )]
 
 mod adopting;
+mod keeping;
 mod older;
 mod reboot;
 mod world;
 
 use controller::auditor::PaperFault;
-use controller::model::{Event, Lock, OperationState, Outcome, Timestamp};
+use controller::model::{Lock, OperationState, Outcome};
 use controller::plan::Request;
 use controller::service::{ServiceError, StateAction};
-use controller::store::Store;
-use controller::vault::Vault;
 use protocol::status::{ConfigurationState, SynchronizationStatus};
 use world::{Fault, World, start, world};
 
@@ -321,18 +320,10 @@ async fn a_replacement_is_not_enabled_while_passwords_must_not_be_brought() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_fabric_takes_its_secrets_along_and_can_be_declared_anew() {
+async fn only_what_is_out_of_service_is_deleted_and_only_a_fabric_without_devices() {
     let world = world(&["ce-01", "ts-01"]).await;
     world.adopt().await;
-    rotate(&world).await;
     let fabric = world.fabric();
-    let names = world
-        .service
-        .read(&fabric, |fabric| {
-            let secrets = fabric.devices.values().flat_map(|device| device.secrets.values());
-            secrets.map(|secret| secret.name.clone()).collect::<Vec<_>>()
-        })
-        .unwrap();
     for name in ["ce-01", "ts-01"] {
         let device = world.device_id(name);
         let refused = world.service.delete_device(&device).await.unwrap_err();
@@ -347,53 +338,10 @@ async fn a_deleted_fabric_takes_its_secrets_along_and_can_be_declared_anew() {
         assert!(world.service.delete_device(&device).await.unwrap());
         assert!(!world.service.delete_device(&device).await.unwrap(), "it is gone");
     }
-    for name in &names {
-        assert!(!world.vault.versions(name).await.unwrap().is_empty(), "kept until the end");
-    }
     assert!(world.service.delete_fabric(&fabric).await.unwrap());
     assert!(!world.service.delete_fabric(&fabric).await.unwrap(), "it is gone");
-    for name in &names {
-        assert_eq!(world.vault.versions(name).await.unwrap(), [], "{name}");
-    }
     let again = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
     assert!(again.fabrics().is_empty());
-
-    // The devices have the last passwords still; told so, they are adopted as at first.
-    let mut world = World { service: again, ..world };
-    let running = world.devices.with("ce-01", |device| device.running.clone());
-    let server = world.devices.with("ts-01", |device| device.running["root"].clone());
-    world.passwords = format!("[profiles]\nTerminalServer = \"{server}\"\n");
-    for (user, password) in running {
-        world.passwords.push_str(&format!("{user} = \"{password}\"\n"));
-    }
-    world.adopt().await;
-    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
-    world.assert_revealed_opens().await;
-}
-
-/// The daemon ends after the deletion is durable and before anything was purged.
-#[tokio::test(start_paused = true)]
-async fn an_interrupted_purge_is_finished_by_the_next_start() {
-    let world = world(&["ce-01"]).await;
-    world.adopt().await;
-    let fabric = world.fabric();
-    let name = world
-        .service
-        .read(&fabric, |f| f.devices.values().next().unwrap().secrets.values().next().cloned())
-        .unwrap()
-        .unwrap()
-        .name;
-    let device = world.device_id("ce-01");
-    world.service.set_administrative_state(&device, StateAction::Disable).await.unwrap();
-    world.service.delete_device(&device).await.unwrap();
-    let journal = world.store.load(&fabric).await.unwrap();
-    let event = Event::FabricDeleted { at: Timestamp(1) };
-    let text = serde_json::to_string(&event).unwrap();
-    world.store.append(&fabric, journal.revision, &[text]).await.unwrap();
-    assert!(!world.vault.versions(&name).await.unwrap().is_empty());
-    let again = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
-    assert!(again.fabrics().is_empty());
-    assert_eq!(world.vault.versions(&name).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -148,6 +148,8 @@ async fn a_deleted_fabric_leaves_nothing_under_its_older_names_either() {
         assert!(world.service.delete_device(&id).await.unwrap());
     }
     assert!(world.service.delete_fabric(&world.fabric()).await.unwrap());
+    assert!(count(&world, "lab-ro").await > 0, "kept for its retention");
+    world.service.purge_deleted(&world.fabric(), true).await.unwrap();
     for secret in ["lab-ce-01-admin", "lab-ro", "lab-telco-rw", "lab-ts"] {
         assert_eq!(count(&world, secret).await, 0, "{secret}");
     }
@@ -187,6 +189,7 @@ async fn a_purge_is_done_once_and_takes_nothing_of_another_fabric() {
         world.service.delete_device(&id).await.unwrap();
     }
     world.service.delete_fabric(&world.fabric()).await.unwrap();
+    world.service.purge_deleted(&world.fabric(), true).await.unwrap();
     // The same devices and names, declared in the right place this time.
     let elsewhere = world.inventory.replace("resourceGroups/lab", "resourceGroups/right");
     world.inventory = elsewhere;
@@ -194,7 +197,8 @@ async fn a_purge_is_done_once_and_takes_nothing_of_another_fabric() {
     let held = count(&world, "lab-rw").await;
     assert_eq!((applied.created.len(), held), (SWITCHES.len(), 1));
     for _ in 0..2 {
-        start(&world.store, &world.vault, &world.auditor, &world.devices).await;
+        let again = start(&world.store, &world.vault, &world.auditor, &world.devices).await;
+        again.sweep().await;
         assert_eq!(count(&world, "lab-rw").await, held, "a restart purges nothing again");
         assert_eq!(count(&world, "lab-ce-01-admin").await, 1);
     }

@@ -3,6 +3,7 @@
 //! tested in the `tests` crate.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Device {
 const BOOT: Duration = Duration::from_secs(200);
 
 #[derive(Clone, Default)]
-pub(crate) struct Devices(pub Arc<Mutex<BTreeMap<String, Device>>>);
+pub(crate) struct Devices(pub Arc<Mutex<BTreeMap<String, Device>>>, pub Arc<AtomicI64>);
 
 impl Devices {
     pub(crate) fn with<T>(&self, name: &str, f: impl FnOnce(&mut Device) -> T) -> T {
@@ -175,15 +176,29 @@ pub(crate) async fn start_on(
         agent,
         template: Arc::new(SecretsTemplate::builtin().unwrap()),
         platforms: vec![limits("arista-eos"), limits("opengear")],
+        retention: controller::plan::retention::Retention::default(),
         policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 100 },
         settings,
-        clock: Arc::new(|| Timestamp(1_800_000_000_000)),
+        clock: devices.clock(),
     })
     .await
     .unwrap()
 }
 
+impl Devices {
+    /// The service's clock: it stands, but for the days that a test lets pass.
+    fn clock(&self) -> controller::execute::Clock {
+        let days = Arc::clone(&self.1);
+        let at = |days: i64| Timestamp(1_800_000_000_000 + days * 86_400_000);
+        Arc::new(move || at(days.load(Ordering::Relaxed)))
+    }
+}
+
 impl World {
+    pub(crate) fn pass_days(&self, days: i64) {
+        self.devices.1.fetch_add(days, Ordering::Relaxed);
+    }
+
     pub(crate) fn fabric(&self) -> FabricId {
         FABRIC.parse().unwrap()
     }

@@ -94,6 +94,7 @@ async fn service(data: &Path) -> Arc<Service> {
         agent: agent.await.expect("the agent greets"),
         template: Arc::new(SecretsTemplate::builtin().expect("the template")),
         platforms: limits,
+        retention: controller::plan::retention::Retention::default(),
         policy: Policy {
             password_sets_max: 3,
             canary: false,

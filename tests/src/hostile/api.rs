@@ -129,6 +129,7 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
         agent: Agent::attach(to, from, Epoch(1)).await.expect("the agent greets"),
         template,
         platforms: vec![limits("arista-eos"), limits("opengear")],
+        retention: controller::plan::retention::Retention::default(),
         policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 1000 },
         settings: Settings::default(),
         clock: Arc::new(|| Timestamp(1_800_000_000_000)),

@@ -146,6 +146,7 @@ impl World<'_> {
             agent,
             template: Arc::clone(&self.tools.template),
             platforms: self.tools.limits.clone(),
+            retention: controller::plan::retention::Retention::default(),
             policy: Policy { password_sets_max: 3, canary: true, wave_growth: 4, wave_max: 100 },
             settings: Settings::default(),
             clock: Arc::new(move || Timestamp(i64::try_from(clock.now_ms()).unwrap())),

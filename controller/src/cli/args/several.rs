@@ -1,6 +1,6 @@
 //! `--ids` with several values: the same command for each.
 
-use super::{ClientCommand, DeviceCommand, FabricCommand, LegacyCommand};
+use super::{ClientCommand, DeviceCommand, FabricCommand, LegacyCommand, RetentionCommand};
 
 impl ClientCommand {
     /// Returns a command for each resource that is named, in their order; this one alone where none
@@ -26,6 +26,11 @@ impl ClientCommand {
             Self::Device { command } => command.ids(),
             Self::Legacy { command: LegacyCommand::Show(target) } => Some(&mut target.ids),
             Self::Legacy { command: LegacyCommand::Rotate(on) } => Some(&mut on.target.ids),
+            Self::Retention { command } => match command {
+                RetentionCommand::Show(show) => Some(&mut show.target.ids),
+                RetentionCommand::Purge(target) => Some(&mut target.ids),
+                RetentionCommand::Release(release) => Some(&mut release.target.ids),
+            },
             Self::Audit { .. } | Self::Token { .. } => None,
             Self::Secret { .. } | Self::Operation { .. } => None,
         }
@@ -38,6 +43,7 @@ impl FabricCommand {
             Self::Apply(_) | Self::List(_) => None,
             Self::Show(target) | Self::Delete(target) => Some(&mut target.ids),
             Self::Plan(plan) => Some(&mut plan.target.ids),
+            Self::Purge(purge) => Some(&mut purge.target.ids),
             Self::RotatePassword(on) | Self::ResyncPassword(on) => Some(&mut on.target.ids),
             Self::LockFabric(lock) => Some(&mut lock.target.ids),
             Self::CommitConfiguration(commit) => Some(&mut commit.target.ids),

@@ -10,6 +10,7 @@ use protocol::id::{FabricId, PROVIDER, ResourceName};
 use protocol::status::{DeviceRole, SynchronizationStatus};
 use serde::{Deserialize, Serialize};
 
+use super::retention::ReviewBody;
 use super::{FABRICS_PATH, Native};
 use crate::access::Scope;
 use crate::edge::answer::{ApiError, json};
@@ -62,7 +63,7 @@ pub(super) struct Wanted {
 }
 
 /// The views of a fabric: what stands behind its id.
-const VIEWS: [&str; 3] = ["plan", "summary", "bootstrap-devices"];
+const VIEWS: [&str; 4] = ["plan", "summary", "bootstrap-devices", "retention"];
 
 /// Returns the paths that [`look`] answers.
 pub(super) fn paths() -> Vec<String> {
@@ -101,6 +102,7 @@ pub(super) async fn look(
             let value = service.read(&id, |fabric| waiting(fabric).map(Waiting::of).collect())?;
             Ok(json(StatusCode::OK, &WaitingDevices { value }))
         }
+        "retention" => Ok(json(StatusCode::OK, &ReviewBody::from(service.review(&id)?))),
         _ => Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",

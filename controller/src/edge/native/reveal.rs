@@ -10,7 +10,7 @@ use protocol::status::SynchronizationStatus;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::Native;
+use super::{Native, retention};
 use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, raw};
 use crate::edge::auth::Caller;
@@ -26,6 +26,9 @@ const CANDIDATE_BYTES: usize = 2048;
 struct Wanted {
     device_id: String,
     user: String,
+    /// The fabric that the device was deleted from or replaced in, which may be deleted itself.
+    #[serde(default)]
+    deleted_from: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -73,13 +76,18 @@ pub(super) async fn reveal(
         let message = format!("Failed to {error}.");
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).target("deviceId")
     })?;
-    let fabric = native.door.fabric_of(&device)?;
+    let gone = wanted.deleted_from.as_deref().map(|id| retention::fabric(id, "deletedFrom"));
+    let gone = gone.transpose()?;
+    let fabric = gone.clone().map_or_else(|| native.door.fabric_of(&device), Ok)?;
     let action = "Keyturn/secrets/reveal/action";
     // What was asked for, as the caller wrote it: also where there is no such user.
     let on = format!("{device}/users/{}", wanted.user);
     let scope = Scope::Fabric(&fabric);
     let service = native.door.open(&caller, action, Right::Reveal, scope, &on).await?;
-    let revealed = service.reveal(&device, &wanted.user).await?;
+    let revealed = match gone {
+        Some(fabric) => service.reveal_gone(&fabric, device.name(), &wanted.user).await?,
+        None => service.reveal(&device, &wanted.user).await?,
+    };
     tracing::info!(device = %device.name(), profile = %revealed.profile, "a password was revealed");
     answer(&revealed)
 }

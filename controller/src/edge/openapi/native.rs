@@ -33,6 +33,26 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives("Summary"),
         get(&format!("{FABRIC}/bootstrap-devices"), "Fabrics_Waiting", "Lists devices outside it.")
             .gives("WaitingDevices"),
+        get(&format!("{FABRIC}/retention"), "Fabrics_Retention", "Says what stays, and why.")
+            .gives("Retention"),
+        get("/keyturn/v1/deletedFabrics", "DeletedFabrics_List", "Lists what is left of them.")
+            .gives("DeletedFabrics"),
+        post(
+            "/keyturn/v1/fabrics:purge",
+            "Fabrics_Purge",
+            Right::Administer,
+            "Purges what may go.",
+        )
+        .takes("Purge")
+        .gives("Purged"),
+        post(
+            "/keyturn/v1/fabrics:releaseDevice",
+            "Fabrics_ReleaseDevice",
+            Right::Administer,
+            "Says that hardware which is gone has no password any more.",
+        )
+        .takes("Release")
+        .gives("Released"),
         get("/keyturn/v1/operations", "Progress_List", "Lists operations, the newest first.")
             .gives("ProgressList"),
         get("/keyturn/v1/operations/{operationId}", "Progress_Get", "Says how far each device is.")
