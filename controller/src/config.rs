@@ -112,6 +112,10 @@ pub struct VaultConfig {
     /// The file of the key-encryption key. Default: the systemd credential if there is one, else
     /// `vault.key` in the data directory, which a backup must leave out.
     pub key_file: Option<PathBuf>,
+    /// The file of the passphrase that the key is made from. Default: the systemd credential if
+    /// there is one, else whoever starts the daemon on a terminal is asked, if the key takes a
+    /// passphrase. With neither key nor vault there, it says that the new key takes one.
+    pub passphrase_file: Option<PathBuf>,
     /// `retention-versions-min` (10 to 400, default 10: the newest versions of each secret that are
     /// never purged; Azure Key Vault backs a secret up with 500 versions at most) and
     /// `retention-time` (90d to 3650d, default 90d: how long a version is kept after it was last of
@@ -187,6 +191,7 @@ impl Config {
             vault: VaultConfig {
                 path: data_dir.join("vault.db"),
                 key_file: None,
+                passphrase_file: None,
                 retention: Retention::default(),
             },
             rotation: RotationConfig::default(),

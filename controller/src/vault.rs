@@ -257,6 +257,46 @@ pub enum VaultError {
         /// The mode that it has.
         mode: u32,
     },
+    /// A credential of systemd's cannot be written.
+    #[error("change the vault's key `{}`: systemd keeps it", key.display())]
+    KeyFixed {
+        /// The credential.
+        key: PathBuf,
+    },
+    /// The key is made from a passphrase, and nobody has given one.
+    #[error("open the vault's key `{}`: it takes a passphrase, and none was given", key.display())]
+    PassphraseMissing {
+        /// The key file.
+        key: PathBuf,
+    },
+    /// The passphrase does not make the key that the file names.
+    #[error("open the vault's key `{}`: the passphrase from {from} is another one", key.display())]
+    PassphraseWrong {
+        /// The key file.
+        key: PathBuf,
+        /// Where the passphrase came from.
+        from: String,
+    },
+    /// The file of the passphrase is not there.
+    #[error("read the vault's passphrase: there is no `{}`", file.display())]
+    PassphraseFileMissing {
+        /// Where it should be.
+        file: PathBuf,
+    },
+    /// What was given is no passphrase to make a key from.
+    #[error("take a passphrase from {from}: expected {expected}")]
+    PassphraseUnfit {
+        /// Where it came from.
+        from: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Nobody could be asked for the passphrase, or nobody answered.
+    #[error("ask for the vault's passphrase on the terminal")]
+    Terminal {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The cipher or the operating system's random generator failed.
     #[error("{doing} in the vault: the cryptographic library failed")]
     Cipher {
@@ -327,6 +367,28 @@ impl VaultError {
                 format!("bring `{}` back from its own backup", key.display())
             }
             Self::KeyExposed { key, .. } => format!("run `chmod 600 {}`", key.display()),
+            Self::KeyFixed { .. } => "have the new key made elsewhere with `--to-key-file`, then \
+                 encrypt that file as the new credential (`systemd-creds encrypt`)"
+                .to_owned(),
+            Self::PassphraseMissing { .. } => "say where it is with `passphrase-file` under \
+                 [vault], give it as the systemd credential `keyturn-vault-passphrase`, or start \
+                 the program on a terminal. Nothing was changed"
+                .to_owned(),
+            Self::PassphraseWrong { key, .. } => format!(
+                "give the passphrase that `{}` was made with; after a change of the passphrase \
+                 that is the new one. Nothing was changed",
+                key.display()
+            ),
+            Self::PassphraseFileMissing { file } => {
+                format!("write the passphrase into `{}`, with mode 0600", file.display())
+            }
+            Self::PassphraseUnfit { .. } => format!(
+                "a passphrase is one line of {} characters or more",
+                key::PASSPHRASE_CHARACTERS_MIN
+            ),
+            Self::Terminal { .. } => "start the program on a terminal, or give the passphrase in \
+                 a file"
+                .to_owned(),
             Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
             Self::Disk(disk) => return disk.hint(),
             Self::Cipher { .. } | Self::Short { .. } => return None,
@@ -348,7 +410,13 @@ impl VaultError {
             | Self::KeyMissing { .. }
             | Self::KeyWrong { .. }
             | Self::KeyDamaged { .. }
-            | Self::KeyExposed { .. } => Fault::Operator,
+            | Self::KeyExposed { .. }
+            | Self::KeyFixed { .. }
+            | Self::PassphraseMissing { .. }
+            | Self::PassphraseWrong { .. }
+            | Self::PassphraseFileMissing { .. }
+            | Self::PassphraseUnfit { .. }
+            | Self::Terminal { .. } => Fault::Operator,
             Self::Damaged { .. } | Self::Unreachable { .. } | Self::Cipher { .. } => Fault::Vault,
             Self::Short { .. } => Fault::Bug,
             Self::Disk(disk) => disk.fault(),

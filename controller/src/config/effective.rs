@@ -21,6 +21,8 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.path("path", Some(&config.vault.path), "");
     let otherwise = "the systemd credential, else vault.key in the data directory";
     text.path("key-file", config.vault.key_file.as_deref(), otherwise);
+    let otherwise = "the systemd credential, else asked for, if the key takes one";
+    text.path("passphrase-file", config.vault.passphrase_file.as_deref(), otherwise);
     text.plain("retention-versions-min", config.vault.retention.versions_min);
     text.duration("retention-time", config.vault.retention.time);
     rotation(&mut text, &config.rotation);

@@ -27,7 +27,8 @@ const KEYS: [&str; 9] = [
     "access",
     "edge",
 ];
-const VAULT_KEYS: [&str; 4] = ["path", "key-file", "retention-versions-min", "retention-time"];
+const VAULT_KEYS: [&str; 5] =
+    ["path", "key-file", "passphrase-file", "retention-versions-min", "retention-time"];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -68,6 +69,7 @@ pub(super) struct FileConfig {
     store_path: Option<PathBuf>,
     vault_path: Option<PathBuf>,
     vault_key_file: Option<PathBuf>,
+    vault_passphrase_file: Option<PathBuf>,
     retention: Retention,
     rotation: FileRotation,
     sessions_max: Option<usize>,
@@ -111,6 +113,8 @@ impl FileConfig {
             let mut vault = value.table("[vault]", &VAULT_KEYS)?;
             config.vault_path = path(&mut vault, "path", "the path of a database file")?;
             config.vault_key_file = path(&mut vault, "key-file", "the path of a key's file")?;
+            config.vault_passphrase_file =
+                path(&mut vault, "passphrase-file", "the path of a passphrase's file")?;
             config.retention = retention::parse(&mut vault)?;
         }
         if let Some(value) = top.optional("agent") {
@@ -146,6 +150,7 @@ impl FileConfig {
             config.vault.path = place(path);
         }
         config.vault.key_file = self.vault_key_file.map(place);
+        config.vault.passphrase_file = self.vault_passphrase_file.map(place);
         config.vault.retention = self.retention;
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);

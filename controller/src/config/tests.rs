@@ -29,6 +29,7 @@ fn without_a_file_everything_has_a_default() {
     [vault]
     path = "/work-dir/keyturn-data/vault.db"
     # key-file = "…"   # the systemd credential, else vault.key in the data directory
+    # passphrase-file = "…"   # the systemd credential, else asked for, if the key takes one
     retention-versions-min = 10
     retention-time = "90d"
 
@@ -67,6 +68,7 @@ path = "journal.db"
 [vault]
 path = "/secret/vault.db"
 key-file = "keys/vault.key"
+passphrase-file = "keys/passphrase"
 
 [rotation]
 password-sets-max = 5
@@ -95,7 +97,9 @@ fn a_file_is_read_with_paths_relative_to_it() {
     assert_eq!(config.secrets_template.as_deref(), Some(Path::new("/srv/we\"ird.toml")));
     assert_eq!(config.store.path, Path::new("/etc/keyturn/journal.db"));
     assert_eq!(config.vault.path, Path::new("/secret/vault.db"));
-    assert_eq!(config.vault.key_file.as_deref(), Some(Path::new("/etc/keyturn/keys/vault.key")));
+    let keys = Path::new("/etc/keyturn/keys");
+    assert_eq!(config.vault.key_file, Some(keys.join("vault.key")));
+    assert_eq!(config.vault.passphrase_file, Some(keys.join("passphrase")));
     assert_eq!(config.agent.platforms_dir.as_deref(), Some(Path::new("/etc/keyturn/platforms")));
     assert_eq!(config.agent.sessions_max, 40);
     let expect = RotationConfig {

@@ -18,7 +18,7 @@ use crate::agents::Agent;
 use crate::audit::Entry;
 use crate::auditor::{self, Auditor};
 use crate::clock;
-use crate::config::{Config, KeyVaultConfig};
+use crate::config::{Config, KeyVaultConfig, VaultConfig};
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
@@ -148,10 +148,8 @@ async fn open_vault(
     dir: &Path,
     place: &Place,
 ) -> Result<EmbeddedVault, DaemonError> {
-    let key = match &config.vault.key_file {
-        Some(path) => KeySource::File(path.clone()),
-        None => KeySource::find(dir),
-    };
+    let VaultConfig { key_file, passphrase_file, .. } = &config.vault;
+    let key = KeySource::find(dir, key_file.as_deref(), passphrase_file.as_deref());
     let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
     EmbeddedVault::open_with(&config.vault.path, &key, place.clone(), clock)
         .await

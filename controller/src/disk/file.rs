@@ -37,7 +37,16 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), DiskError
     File::open(&draft)
         .and_then(|file| file.sync_all())
         .map_err(|source| failed(&draft, "flush", source))?;
-    fs::rename(&draft, path).map_err(|source| failed(path, "replace", source))?;
+    take_place(&draft, path)
+}
+
+/// Gives a file that is durable the name `path`, in place of one that has it; durable when it
+/// returns.
+///
+/// # Errors
+/// [`DiskError::ReadOnly`] or [`DiskError::Io`].
+pub(crate) fn take_place(file: &Path, path: &Path) -> Result<(), DiskError> {
+    fs::rename(file, path).map_err(|source| failed(path, "replace", source))?;
     flush_folder(path)
 }
 

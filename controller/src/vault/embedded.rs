@@ -8,6 +8,7 @@
 //! sealed.
 
 mod keys;
+mod rekey;
 mod rows;
 mod secret_rows;
 mod secrets;
@@ -21,6 +22,7 @@ use protocol::id::SecretVersion;
 use protocol::password::Password;
 
 use self::keys::{Bound, Keys};
+pub use self::rekey::{RekeyStep, Rekeyed, Settled, Steps};
 use self::rows::{NewRow, Row};
 use super::key::KeySource;
 use super::{Clock, Tag, Vault, VaultError, VersionInfo, new_version};
@@ -64,6 +66,7 @@ pub struct EmbeddedVault {
     clock: Clockwork,
     place: Place,
     is_new: bool,
+    settled: Option<Settled>,
 }
 
 impl EmbeddedVault {
@@ -73,7 +76,8 @@ impl EmbeddedVault {
     /// # Errors
     /// As [`EmbeddedVault::open_with`].
     pub async fn open(dir: &Path, place: Place, clock: Clock) -> Result<Self, VaultError> {
-        Self::open_with(&dir.join(VAULT_FILE), &KeySource::find(dir), place, clock).await
+        let key = KeySource::find(dir, None, None);
+        Self::open_with(&dir.join(VAULT_FILE), &key, place, clock).await
     }
 
     /// Opens the vault in `file` with the key from `source`, after making what is not there. A key
@@ -91,22 +95,32 @@ impl EmbeddedVault {
         clock: Clock,
     ) -> Result<Self, VaultError> {
         let is_new = !exists(file)?;
-        let master = match source.load()? {
+        let (own, settled) = match source.next().filter(|_next| !is_new) {
+            None => (source.clone(), None),
+            Some(next) => {
+                let (own, settled) = rekey::chosen(file, source, next).await?;
+                (own, Some(settled))
+            }
+        };
+        let master = match own.load()? {
             Some(key) => key,
             None if is_new => source.create(file)?,
             None => {
-                let key = source.path().to_owned();
+                let key = own.path().to_owned();
                 return Err(VaultError::KeyMissing { file: file.to_owned(), key });
             }
         };
-        let (keys, key_path) = (Arc::new(Keys::new(master, file)), source.path().to_owned());
+        let (keys, key_path) = (Arc::new(Keys::new(master, file)), own.path().to_owned());
         if is_new {
             create(file, &keys, clock()).await?;
         }
         let database = Database::open(file, &LAYOUT).await?;
         let opening = keys.clone();
         database.read(async move |mut session| opening.prove(&mut session, key_path).await).await?;
-        Ok(Self { database, keys, clock: Clockwork(clock), place, is_new })
+        if let Some(settled) = settled {
+            rekey::settle(source, settled)?;
+        }
+        Ok(Self { database, keys, clock: Clockwork(clock), place, is_new, settled })
     }
 
     /// Tells whether [`EmbeddedVault::open`] found no vault and made one: a new vault beside an
@@ -114,6 +128,12 @@ impl EmbeddedVault {
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Tells which key the vault was found to have, where a change of its key had been interrupted.
+    #[must_use]
+    pub fn settled(&self) -> Option<Settled> {
+        self.settled
     }
 
     /// Opens every value once, drops it, and returns how many there are.

@@ -1,20 +1,31 @@
-//! The key-encryption key of the embedded vault: where it is, and what its file looks like.
+//! The key-encryption key of the embedded vault: where it is, and how it is had.
 //!
-//! A key file has two lines, `keyturn-vault-key 1 <id>` and 64 hexadecimal digits. The id is a
-//! hash of the key, so that a damaged file is told from the key of another vault. Keep it apart
-//! from the vault's data, in backups above all: whoever has both has every password.
+//! A key file says by its first line what it is: the key itself (`keyturn-vault-key 1 <id>`), or what
+//! makes the key of a passphrase (`keyturn-vault-passphrase 1 <id>`). Keep a key, or the passphrase,
+//! apart from the vault's data, in backups above all: whoever has both has every password.
+//!
+//! A change of the key (`keyturn vault rekey`) puts the new key file beside the old one, under the
+//! same name with `.next`, seals the vault's data keys with the new key in one transaction, and then
+//! gives the new file the old one's name. Whatever stops in between, the id in the vault says which
+//! of the two files is the vault's.
+
+mod file;
+mod passphrase;
+mod terminal;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use self::file::{KeyFile, Mode, PlainKey};
+use self::passphrase::{Cost, Locked};
+pub use self::passphrase::{
+    PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARACTERS_MIN, PASSPHRASE_CREDENTIAL, PassphraseSource,
+};
 use super::VaultError;
-use super::cipher::{Cipher, KEY_BYTES, KeyBytes, key_id};
-use crate::disk::file;
+use super::cipher::{Cipher, KEY_BYTES, KeyBytes};
+use crate::disk::file::{beside, create_private, replace_private, take_place};
 
 /// The key's file in the data directory.
 pub const KEY_FILE: &str = "vault.key";
@@ -22,89 +33,198 @@ pub const KEY_FILE: &str = "vault.key";
 /// The key's name as a systemd credential (`LoadCredentialEncrypted=keyturn-vault-key`).
 pub const KEY_CREDENTIAL: &str = "keyturn-vault-key";
 
-/// The first line of a key file, before the id.
-const HEADER: &str = "keyturn-vault-key 1 ";
+/// What a key file's name ends with until the vault has that key.
+const NEXT: &str = ".next";
 
-/// More than any key file has.
-const KEY_FILE_BYTES_MAX: usize = 256;
-
-/// Where the key is.
+/// Where the key is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file of mode 0600, made on first use.
+    /// A file of mode 0600 with the key, made on first use.
     File(PathBuf),
-    /// A systemd credential: only read, never made. Its folder is the service's alone, and its
-    /// mode shows an access list as group rights, so the mode is not looked at.
+    /// A systemd credential with the key: only read, never made. Its folder is the service's alone,
+    /// and its mode shows an access list as group rights, so the mode is not looked at.
     Credential(PathBuf),
+    /// A file of mode 0600 that makes the key of a passphrase, made on first use. A file with the
+    /// key itself is taken too: then the passphrase is not asked for.
+    Passphrase {
+        /// The key file.
+        file: PathBuf,
+        /// Where the passphrase comes from.
+        from: PassphraseSource,
+    },
+}
+
+/// A new key for a vault: see [`super::EmbeddedVault::rekey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewKey {
+    /// A random key, which lies in its file.
+    Random,
+    /// A key that is made from a passphrase.
+    Passphrase(PassphraseSource),
 }
 
 impl KeySource {
-    /// Returns the systemd credential if the service was given one, else the file in the data
-    /// directory.
+    /// Returns where the key of a vault is. Its file is `key_file` if that is said, else the systemd
+    /// credential if the service was given one, else a file in the data directory. The passphrase
+    /// is in `passphrase_file` if that is said, else in its systemd credential if there is one, else
+    /// it is asked for, if the key file needs one and there is a terminal.
     #[must_use]
-    pub fn find(data_dir: &Path) -> Self {
-        Self::find_among(data_dir, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref())
-    }
-
-    fn find_among(data_dir: &Path, credentials: Option<&OsStr>) -> Self {
-        let credential = credentials.map(|folder| Path::new(folder).join(KEY_CREDENTIAL));
-        match credential.filter(|path| path.exists()) {
-            Some(path) => Self::Credential(path),
-            None => Self::File(data_dir.join(KEY_FILE)),
+    pub fn find(data_dir: &Path, key_file: Option<&Path>, passphrase_file: Option<&Path>) -> Self {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        let source = Self::find_among(data_dir, key_file, passphrase_file, credentials.as_deref());
+        match source {
+            Self::File(file) if is_locked(&file) && terminal::is_there() => {
+                Self::Passphrase { file, from: PassphraseSource::Terminal }
+            }
+            source => source,
         }
     }
 
-    /// Returns the path of the file or credential.
+    fn find_among(
+        data_dir: &Path,
+        key_file: Option<&Path>,
+        passphrase_file: Option<&Path>,
+        credentials: Option<&OsStr>,
+    ) -> Self {
+        let credential = |name| credentials.map(|folder| Path::new(folder).join(name));
+        let given = |name| credential(name).filter(|path: &PathBuf| path.exists());
+        let file = match (key_file, given(KEY_CREDENTIAL)) {
+            (Some(file), _) => file.to_owned(),
+            (None, Some(path)) => return Self::Credential(path),
+            (None, None) => data_dir.join(KEY_FILE),
+        };
+        let from = match passphrase_file {
+            Some(path) => Some(PassphraseSource::File(path.to_owned())),
+            None => given(PASSPHRASE_CREDENTIAL).map(PassphraseSource::Credential),
+        };
+        match from {
+            Some(from) => Self::Passphrase { file, from },
+            None => Self::File(file),
+        }
+    }
+
+    /// Returns the path of the key's file or credential.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Credential(path) => path,
+            Self::File(path) | Self::Credential(path) | Self::Passphrase { file: path, .. } => path,
         }
     }
 
-    /// Reads the key; `None` if there is none.
-    pub(super) fn load(&self) -> Result<Option<Cipher>, VaultError> {
-        let path = self.path();
-        let failed = |source| file::failed(path, "read", source);
-        let mut key_file = match File::open(path) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(failed)?,
+    /// Returns the same with another file.
+    pub(super) fn at(&self, path: PathBuf) -> Self {
+        match self {
+            Self::File(_) => Self::File(path),
+            Self::Credential(_) => Self::Credential(path),
+            Self::Passphrase { from, .. } => Self::Passphrase { file: path, from: from.clone() },
+        }
+    }
+
+    /// Returns where the key is that a change of the key has put beside this one, if there is one.
+    pub(super) fn next(&self) -> Option<Self> {
+        let next = beside(self.path(), NEXT);
+        next.exists().then(|| self.at(next))
+    }
+
+    /// Returns the id that the key's file names; `None` if there is no file.
+    pub(super) fn id(&self) -> Result<Option<String>, VaultError> {
+        Ok(self.read()?.map(|file| file.id()))
+    }
+
+    fn read(&self) -> Result<Option<KeyFile>, VaultError> {
+        let mode = match self {
+            Self::File(_) | Self::Passphrase { .. } => Mode::OwnerOnly,
+            Self::Credential(_) => Mode::Systemd,
         };
-        let mode = key_file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-        if matches!(self, Self::File(_)) && mode & 0o077 != 0 {
-            return Err(VaultError::KeyExposed { key: path.to_owned(), mode });
-        }
-        // A buffer of a fixed size: one that grows leaves copies of the key behind.
-        let mut text = Zeroizing::new([0; KEY_FILE_BYTES_MAX]);
-        let mut length = 0;
-        while let Some(rest) = text.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match key_file.read(rest).map_err(failed)? {
-                0 => break,
-                read => length += read,
+        KeyFile::read(self.path(), mode)
+    }
+
+    /// Reads or makes the key; `None` if there is no key file.
+    pub(super) fn load(&self) -> Result<Option<Cipher>, VaultError> {
+        let bytes = match (self.read()?, self) {
+            (None, _) => return Ok(None),
+            (Some(KeyFile::Plain(PlainKey(bytes))), _) => bytes,
+            (Some(KeyFile::Passphrase(locked)), Self::Passphrase { file, from }) => {
+                locked.unlock(file, from)?
             }
-        }
-        let bytes = text.get(..length).ok_or("its text").and_then(parse);
-        let bytes =
-            bytes.map_err(|expected| VaultError::KeyDamaged { key: path.to_owned(), expected })?;
+            (Some(KeyFile::Passphrase(_)), _) => {
+                return Err(VaultError::PassphraseMissing { key: self.path().to_owned() });
+            }
+        };
         Cipher::new(&bytes).map(Some)
     }
 
-    /// Makes a new random key, durable when it returns. Never replaces one.
+    /// Makes a new key, durable when it returns. Never replaces one.
     pub(super) fn create(&self, vault: &Path) -> Result<Cipher, VaultError> {
-        let Self::File(path) = self else {
-            let key = self.path().to_owned();
-            return Err(VaultError::KeyMissing { file: vault.to_owned(), key });
+        let new = match self {
+            Self::File(_) => NewKey::Random,
+            Self::Passphrase { from, .. } => NewKey::Passphrase(from.clone()),
+            Self::Credential(key) => {
+                let (file, key) = (vault.to_owned(), key.clone());
+                return Err(VaultError::KeyMissing { file, key });
+            }
         };
-        let bytes = random()?;
-        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX));
-        for part in [HEADER, &key_id(&bytes), "\n"] {
-            text.push_str(part);
-        }
-        text.push_str(&Zeroizing::new(hex::encode(bytes.as_slice())));
-        text.push('\n');
-        file::create_private(path, text.as_bytes())?;
-        Cipher::new(&bytes)
+        let (text, key) = new.make()?;
+        create_private(self.path(), text.as_bytes())?;
+        Ok(key)
     }
+
+    /// Puts a new key's file beside the one that the vault still has, in the place of one that was
+    /// left there; durable when it returns.
+    pub(super) fn create_next(&self, new: &NewKey) -> Result<Cipher, VaultError> {
+        let (text, key) = new.make()?;
+        replace_private(&beside(self.path(), NEXT), text.as_bytes())?;
+        Ok(key)
+    }
+
+    /// Gives the key beside this one its name: the vault has that key now.
+    pub(super) fn take_next(&self) -> Result<(), VaultError> {
+        Ok(take_place(&beside(self.path(), NEXT), self.path())?)
+    }
+
+    /// Removes the key beside this one, which the vault never had.
+    pub(super) fn drop_next(&self) -> Result<(), VaultError> {
+        let next = beside(self.path(), NEXT);
+        Ok(std::fs::remove_file(&next)
+            .map_err(|source| crate::disk::file::failed(&next, "remove", source))?)
+    }
+}
+
+impl NewKey {
+    /// Reads the key at `path`, or makes it there, durable when it returns.
+    pub(super) fn at(&self, path: &Path) -> Result<Cipher, VaultError> {
+        let file = path.to_owned();
+        let source = match self {
+            Self::Random => KeySource::File(file),
+            Self::Passphrase(from) => KeySource::Passphrase { file, from: from.clone() },
+        };
+        if let Some(key) = source.load()? {
+            return Ok(key);
+        }
+        let (text, key) = self.make()?;
+        create_private(path, text.as_bytes())?;
+        Ok(key)
+    }
+
+    /// Makes the key and the text of its file.
+    fn make(&self) -> Result<(Zeroizing<String>, Cipher), VaultError> {
+        let (file, bytes) = match self {
+            Self::Random => {
+                let bytes = random()?;
+                (KeyFile::Plain(PlainKey(bytes.clone())), bytes)
+            }
+            Self::Passphrase(from) => {
+                let (locked, bytes) = Locked::create(&from.choose()?, Cost::USUAL)?;
+                (KeyFile::Passphrase(locked), bytes)
+            }
+        };
+        Ok((file.render(), Cipher::new(&bytes)?))
+    }
+}
+
+/// Tells whether a key file needs a passphrase. Whatever else is wrong with it is told on loading.
+fn is_locked(path: &Path) -> bool {
+    matches!(KeyFile::read(path, Mode::OwnerOnly), Ok(Some(KeyFile::Passphrase(_))))
 }
 
 /// Draws a key from the operating system's generator.
@@ -115,33 +235,16 @@ pub(super) fn random() -> Result<KeyBytes, VaultError> {
     Ok(bytes)
 }
 
-fn parse(text: &[u8]) -> Result<KeyBytes, &'static str> {
-    const HEADER_EXPECTED: &str = "a first line `keyturn-vault-key 1 <id>`";
-    let text = std::str::from_utf8(text).map_err(|_source| HEADER_EXPECTED)?;
-    let mut lines = text.lines();
-    let id = lines.next().and_then(|line| line.strip_prefix(HEADER)).ok_or(HEADER_EXPECTED)?;
-    let digits = lines.next().unwrap_or_default();
-    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    hex::decode_to_slice(digits, bytes.as_mut_slice())
-        .map_err(|_source| "a second line of 64 hexadecimal digits")?;
-    if lines.next().is_some() {
-        return Err("two lines");
-    }
-    if key_id(&bytes) != id {
-        return Err("an id in the first line that fits the key in the second");
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
     fn made() -> (tempfile::TempDir, KeySource, String) {
         let dir = tempfile::tempdir().unwrap();
-        let source = KeySource::find_among(dir.path(), None);
+        let source = KeySource::find_among(dir.path(), None, None, None);
         source.create(Path::new("vault.db")).unwrap();
         let text = fs::read_to_string(source.path()).unwrap();
         (dir, source, text)
@@ -195,14 +298,72 @@ mod tests {
         let (dir, source, _text) = made();
         let empty = tempfile::tempdir().unwrap();
         let folder = Some(empty.path().as_os_str());
-        assert_eq!(KeySource::find_among(dir.path(), folder), source);
+        assert_eq!(KeySource::find_among(dir.path(), None, None, folder), source);
         fs::copy(source.path(), empty.path().join(KEY_CREDENTIAL)).unwrap();
-        let credential = KeySource::find_among(dir.path(), folder);
+        let credential = KeySource::find_among(dir.path(), None, None, folder);
         assert!(matches!(credential, KeySource::Credential(_)));
         assert!(credential.load().unwrap().is_some());
         fs::remove_file(credential.path()).unwrap();
         assert!(credential.load().unwrap().is_none());
         let error = credential.create(Path::new("vault.db")).unwrap_err();
         assert!(matches!(error, VaultError::KeyMissing { .. }), "{error}");
+    }
+
+    fn write(path: PathBuf, text: &str) -> PathBuf {
+        replace_private(&path, text.as_bytes()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_passphrase_is_looked_for_in_its_file_and_then_in_its_credential() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = Some(folder.path().as_os_str());
+        let given = write(dir.path().join("given"), "nine tall giraffes\n");
+        let from = |source| match source {
+            KeySource::Passphrase { from, file } if file.ends_with(KEY_FILE) => from,
+            other => panic!("{other:?}"),
+        };
+        let found = KeySource::find_among(dir.path(), None, Some(&given), credentials);
+        assert_eq!(from(found), PassphraseSource::File(given.clone()));
+        let credential = write(folder.path().join(PASSPHRASE_CREDENTIAL), "nine tall giraffes");
+        let found = KeySource::find_among(dir.path(), None, None, credentials);
+        assert_eq!(from(found), PassphraseSource::Credential(credential));
+        let found = KeySource::find_among(dir.path(), None, Some(&given), credentials);
+        assert_eq!(from(found), PassphraseSource::File(given));
+        let named = Path::new("/elsewhere/key");
+        let found = KeySource::find_among(dir.path(), Some(named), None, None);
+        assert_eq!(found, KeySource::File(named.to_owned()));
+    }
+
+    #[test]
+    fn a_key_of_a_passphrase_is_made_once_and_needs_the_passphrase_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = write(dir.path().join("given"), "nine tall giraffes\n");
+        let from = PassphraseSource::File(given.clone());
+        let source = KeySource::Passphrase { file: dir.path().join(KEY_FILE), from };
+        assert!(source.load().unwrap().is_none());
+        let made = source.create(Path::new("vault.db")).unwrap();
+        let text = fs::read_to_string(source.path()).unwrap();
+        assert!(text.starts_with("keyturn-vault-passphrase 1 ") && !text.contains("giraffe"));
+        assert_eq!(source.id().unwrap().as_deref(), Some(made.id()));
+        assert_eq!(source.load().unwrap().unwrap().id(), made.id());
+        let error = KeySource::File(source.path().to_owned()).load().unwrap_err();
+        assert!(matches!(error, VaultError::PassphraseMissing { .. }), "{error}");
+        fs::set_permissions(&given, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = source.load().unwrap_err();
+        assert!(matches!(error, VaultError::KeyExposed { mode: 0o644, .. }), "{error}");
+        fs::remove_file(&given).unwrap();
+        let error = source.load().unwrap_err();
+        assert!(matches!(error, VaultError::PassphraseFileMissing { .. }), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("given")), "{error}");
+    }
+
+    #[test]
+    fn a_file_with_the_key_itself_is_taken_where_a_passphrase_was_expected() {
+        let (dir, source, _text) = made();
+        let from = PassphraseSource::File(dir.path().join("nothing"));
+        let locked = KeySource::Passphrase { file: source.path().to_owned(), from };
+        assert_eq!(locked.load().unwrap().unwrap().id(), source.load().unwrap().unwrap().id());
     }
 }

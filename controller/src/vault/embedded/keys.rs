@@ -114,20 +114,63 @@ impl Keys {
         if let Some(cipher) = known {
             return Ok(cipher);
         }
+        let cipher = Arc::new(Cipher::new(&self.data_key_bytes(session, number).await?)?);
+        self.data.lock().unwrap_or_else(PoisonError::into_inner).insert(number, cipher.clone());
+        Ok(cipher)
+    }
+
+    /// Opens a data key.
+    async fn data_key_bytes(
+        &self,
+        session: &mut Session,
+        number: i64,
+    ) -> Result<KeyBytes, VaultError> {
         let Some((id, wrapped)) = rows::data_key(session, number).await? else {
             return Err(session.health.corrupt(format!("a data key {number}")).into());
         };
         let opened = self.master.open(&wrap_context(&id, &number.to_be_bytes()), &wrapped);
-        let bytes = opened.and_then(|text| <[u8; KEY_BYTES]>::try_from(text.as_slice()).ok());
-        let Some(bytes) = bytes.map(KeyBytes::new) else {
-            return Err(session
-                .health
-                .corrupt(format!("data key {number} as it was sealed"))
-                .into());
-        };
-        let cipher = Arc::new(Cipher::new(&bytes)?);
-        self.data.lock().unwrap_or_else(PoisonError::into_inner).insert(number, cipher.clone());
-        Ok(cipher)
+        let mut bytes = KeyBytes::new([0; KEY_BYTES]);
+        match opened.filter(|opened| opened.len() == bytes.len()) {
+            Some(opened) => bytes.copy_from_slice(&opened),
+            None => {
+                let expected = format!("data key {number} as it was sealed");
+                return Err(session.health.corrupt(expected).into());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Seals a data key with another key-encryption key, and proves that this one opens it.
+    pub(super) async fn reseal(
+        &self,
+        session: &mut Session,
+        number: i64,
+        master: &Cipher,
+    ) -> Result<(), VaultError> {
+        let bytes = self.data_key_bytes(session, number).await?;
+        let number_bytes = number.to_be_bytes();
+        let context = wrap_context(master.id(), &number_bytes);
+        let wrapped = master.seal(&context, bytes.as_slice())?;
+        if master.open(&context, &wrapped).as_ref().map(|text| text.as_slice())
+            != Some(bytes.as_slice())
+        {
+            return Err(VaultError::Cipher { doing: "open what was just sealed" });
+        }
+        Ok(rows::reseal(session, number, master.id(), wrapped).await?)
+    }
+
+    /// Writes what proves another key-encryption key in the place of what proves this one.
+    pub(super) async fn replace_proof(
+        session: &mut Session,
+        master: &Cipher,
+    ) -> Result<(), VaultError> {
+        let proof = master.seal(PROOF_CONTEXT, PROOF)?;
+        Ok(rows::replace_proof(session, master.id(), proof).await?)
+    }
+
+    /// Returns the id of the key-encryption key.
+    pub(super) fn id(&self) -> &str {
+        self.master.id()
     }
 
     /// Opens the password in a row.

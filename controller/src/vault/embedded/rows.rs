@@ -133,6 +133,46 @@ pub(super) async fn data_key(
         .map_err(|error| read_failed(session, error))
 }
 
+/// Returns the numbers of all data keys.
+pub(super) async fn data_keys(session: &mut Session) -> Result<Vec<i64>, DiskError> {
+    sqlx::query_scalar("SELECT number FROM data_key ORDER BY number")
+        .fetch_all(session.connection())
+        .await
+        .map_err(|error| read_failed(session, error))
+}
+
+/// Puts a data key that is sealed with another key in the place of what is there.
+pub(super) async fn reseal(
+    session: &mut Session,
+    key: i64,
+    key_id: &str,
+    wrapped: Vec<u8>,
+) -> Result<(), DiskError> {
+    sqlx::query("UPDATE data_key SET key_id = ?1, wrapped = ?2 WHERE number = ?3")
+        .bind(key_id)
+        .bind(wrapped)
+        .bind(key)
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(|error| write_failed(session, error))
+}
+
+/// Notes that the vault belongs to another key now.
+pub(super) async fn replace_proof(
+    session: &mut Session,
+    key_id: &str,
+    proof: Vec<u8>,
+) -> Result<(), DiskError> {
+    sqlx::query("UPDATE vault SET key_id = ?1, proof = ?2 WHERE id = 1")
+        .bind(key_id)
+        .bind(proof)
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(|error| write_failed(session, error))
+}
+
 /// Returns the number of the newest data key and how many values it has sealed.
 pub(super) async fn newest_data_key(session: &mut Session) -> Result<(i64, u64), DiskError> {
     let (newest, used): (i64, i64) =
