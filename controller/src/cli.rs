@@ -18,6 +18,7 @@ mod secret;
 mod target;
 mod terminal;
 mod token;
+mod vault;
 mod wait;
 
 use std::path::Path;
@@ -28,10 +29,11 @@ use crate::data_dir;
 
 #[cfg(feature = "demo")]
 pub use self::args::Demo;
-pub use self::args::{ClientCommand, Command, Format, Global, Keyturn, Serve};
+pub use self::args::{ClientCommand, Command, Format, Global, Keyturn, Serve, Vault};
 pub use self::failure::{Exit, Failure};
 pub use self::progress::Progress;
 pub use self::terminal::Terminal;
+pub use self::vault::vault;
 pub use self::wait::follow;
 
 /// Carries a command out.

@@ -19,6 +19,7 @@ use protocol::job::Verification;
 
 pub use self::key_vault::KeyVaultConfig;
 use crate::access::oidc::IssuerSettings;
+use crate::data_dir;
 pub use crate::document::DocumentError;
 use crate::error::Fault;
 use crate::plan::retention::Retention;
@@ -200,6 +201,23 @@ impl Config {
             key_vault: None,
             data_dir,
         }
+    }
+
+    /// Reads the configuration of whoever names a file, or none. Where nobody says where the data
+    /// directory is, it is where the command line looks for one: [`data_dir::usual`].
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn find(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        let read = |flags: &Flags| match file {
+            Some(file) => Self::load(file, flags),
+            None => Ok(Self::without_file(flags)),
+        };
+        let config = read(flags)?;
+        if config.data_dir != Path::new(DATA_DIR_DEFAULT) {
+            return Ok(config);
+        }
+        read(&Flags { data_dir: Some(data_dir::usual()), ..flags.clone() })
     }
 
     /// Reads a configuration file.

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use crate::access::Admission;
 use crate::access::oidc::Prepared;
 use crate::audit::Entry;
-use crate::config::{Config, DATA_DIR_DEFAULT, Flags, KeyVaultConfig};
+use crate::config::{Config, Flags, KeyVaultConfig};
 use crate::service::{Desk, Service};
 use crate::template::PlatformLimits;
 use crate::{data_dir, store};
@@ -172,19 +172,9 @@ impl Options {
     /// # Errors
     /// Returns [`DaemonError::Config`].
     pub fn config(&self) -> Result<Config, DaemonError> {
-        let read = |data_dir: &Option<PathBuf>| {
-            let flags = Flags { data_dir: data_dir.clone(), listen: self.listen };
-            match &self.config {
-                Some(file) => Config::load(file, &flags),
-                None => Ok(Config::without_file(&flags)),
-            }
-        };
-        let config = read(&self.data_dir).map_err(|source| DaemonError::Config { source })?;
-        if config.data_dir != Path::new(DATA_DIR_DEFAULT) {
-            return Ok(config);
-        }
-        // Nobody has said where: the place where the command line looks.
-        read(&Some(data_dir::usual())).map_err(|source| DaemonError::Config { source })
+        let flags = Flags { data_dir: self.data_dir.clone(), listen: self.listen };
+        let config = Config::find(self.config.as_deref(), &flags);
+        config.map_err(|source| DaemonError::Config { source })
     }
 }
 

@@ -24,6 +24,7 @@ pub mod inventory;
 pub mod journal;
 pub mod model;
 pub mod naming;
+pub mod offline;
 pub mod plan;
 pub mod service;
 pub mod store;

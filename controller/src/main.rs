@@ -50,6 +50,7 @@ async fn run(arguments: Keyturn, terminal: &mut Terminal) -> Result<(), Failure>
             start_log("error", terminal);
             demo::run(&demo, terminal).await
         }
+        Command::Vault(vault) => cli::vault(&global, vault, terminal).await,
         Command::Client(command) => cli::run(&global, command, terminal).await,
     }
 }

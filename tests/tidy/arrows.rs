@@ -43,11 +43,12 @@ const CONTROLLER: &str = "
     clock: model
     audit: model
     auditor: audit data_dir disk error
-    cli: audit client data_dir document duration inventory
     access: disk duration error model naming trust
     journal: error model store
     plan: model naming
-    config: access document duration error plan
+    config: access data_dir document duration error plan
+    offline: audit auditor clock config error store vault
+    cli: audit client config data_dir document duration inventory offline vault
     execute: agents audit auditor generate inventory journal model naming plan template vault
     service: agents audit auditor error execute inventory journal model naming plan store template vault
     daemon: access agents audit auditor clock config data_dir disk error execute model plan service store template vault

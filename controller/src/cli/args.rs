@@ -4,6 +4,7 @@ mod audit;
 mod retention;
 mod several;
 mod values;
+mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ pub(super) use self::values::{
     AdminState, CommitStage, LockAction, LockType, PlanRequest, RebootType, TokenRole,
     UpgradeAction, spelling,
 };
+pub use self::vault::Vault;
+pub(super) use self::vault::{Rekey, VaultCommand};
 use crate::duration;
 
 /// Rotates the operator passwords of a network fabric, and always knows which password opens which
@@ -72,6 +75,8 @@ pub enum Command {
     /// Show everything on a simulated fabric: adopt, rotate with a failing device, resync, check
     #[cfg(feature = "demo")]
     Demo(Demo),
+    /// The embedded vault, where the daemon's data is: change its key
+    Vault(Vault),
     /// Ask a daemon.
     #[command(flatten)]
     Client(ClientCommand),

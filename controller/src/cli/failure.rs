@@ -60,6 +60,13 @@ impl Failure {
         self
     }
 
+    /// Says how the process ends.
+    #[must_use]
+    pub fn ending(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Returns how the process ends.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -60,6 +60,9 @@ fn the_verbs_that_operators_know_are_taken() {
         "token list",
         "token revoke 0123456789ab",
         "secret show --device ce-01 --user admin -o table",
+        "vault rekey",
+        "vault rekey --config c.toml --new-passphrase --data-dir /tmp/x",
+        "vault rekey --new-passphrase-file /run/p --to-key-file /etc/keyturn/key",
         "operation list",
         "operation show 1",
         "operation wait 1",
@@ -81,6 +84,7 @@ fn what_contradicts_itself_is_refused_with_a_reason() {
         ("device update-admin-state ce-01", "--state"),
         ("device update-admin-state ce-01 --state Quarantine", "possible values"),
         ("secret show --device ce-01", "--user"),
+        ("vault rekey --new-passphrase --new-passphrase-file p", "cannot be used with"),
         ("fabric rotate-pasword", "rotate-password"),
         ("serve --listen nowhere", "invalid"),
     ];

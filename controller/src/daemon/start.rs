@@ -25,7 +25,7 @@ use crate::plan::Policy;
 use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
-use crate::vault::embedded::Place;
+use crate::vault::embedded::{Place, Settled};
 use crate::vault::key::KeySource;
 use crate::vault::{EmbeddedVault, Vault};
 
@@ -151,9 +151,18 @@ async fn open_vault(
     let VaultConfig { key_file, passphrase_file, .. } = &config.vault;
     let key = KeySource::find(dir, key_file.as_deref(), passphrase_file.as_deref());
     let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
-    EmbeddedVault::open_with(&config.vault.path, &key, place.clone(), clock)
-        .await
-        .map_err(|source| DaemonError::Vault { source })
+    let vault = EmbeddedVault::open_with(&config.vault.path, &key, place.clone(), clock).await;
+    let vault = vault.map_err(|source| DaemonError::Vault { source })?;
+    match vault.settled() {
+        None => {}
+        Some(Settled::OldKey) => {
+            tracing::warn!("a change of the vault's key was interrupted: it has the old key");
+        }
+        Some(Settled::NewKey) => {
+            tracing::warn!("a change of the vault's key was interrupted: it has the new key");
+        }
+    }
+    Ok(vault)
 }
 
 /// What starts and stops.

@@ -1,0 +1,38 @@
+//! `keyturn vault`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `keyturn vault`
+#[derive(Debug, Args)]
+pub struct Vault {
+    /// The daemon's configuration, if it has one (TOML)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: VaultCommand,
+}
+
+/// What to do with the embedded vault.
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Give the vault a new key, without touching any value; while no daemon runs
+    Rekey(Rekey),
+}
+
+/// `keyturn vault rekey`
+#[derive(Debug, Args)]
+pub struct Rekey {
+    /// Make the new key from a passphrase, which is asked for
+    #[arg(long, conflicts_with = "new_passphrase_file")]
+    pub new_passphrase: bool,
+    /// Make the new key from the passphrase in this file (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Make the new key's file here, or take the one that is here, and leave the old file alone
+    /// [default: in the place of the old one]
+    #[arg(long, value_name = "FILE")]
+    pub to_key_file: Option<PathBuf>,
+}

@@ -1,0 +1,71 @@
+//! `keyturn vault`
+
+use serde_json::{Value, json};
+
+use super::args::{Global, Rekey, Vault, VaultCommand};
+use super::failure::{Exit, Failure};
+use super::resource::text;
+use super::terminal::{Terminal, table};
+use crate::config::{Config, Flags};
+use crate::offline::{DataDir, OfflineError};
+use crate::vault::embedded::Settled;
+use crate::vault::key::{NewKey, PassphraseSource};
+
+/// Carries a command about the embedded vault out.
+///
+/// # Errors
+/// Returns [`Failure`], which says how the process should end.
+pub async fn vault(global: &Global, vault: Vault, terminal: &mut Terminal) -> Result<(), Failure> {
+    let flags = Flags { data_dir: global.data_dir.clone(), listen: None };
+    let config = Config::find(vault.config.as_deref(), &flags);
+    let config =
+        config.map_err(|error| Failure::of("", &error, error.hint().map(str::to_owned)))?;
+    match vault.command {
+        VaultCommand::Rekey(wanted) => rekey(&config, &wanted, terminal).await,
+    }
+}
+
+fn failed(error: &OfflineError) -> Failure {
+    let exit = match error {
+        OfflineError::Missing { .. } => Exit::NotFound,
+        _ => Exit::Failed,
+    };
+    Failure::of("", error, error.hint()).ending(exit)
+}
+
+async fn rekey(config: &Config, wanted: &Rekey, terminal: &mut Terminal) -> Result<(), Failure> {
+    let new = match (&wanted.new_passphrase_file, wanted.new_passphrase) {
+        (Some(file), _) => NewKey::Passphrase(PassphraseSource::File(file.clone())),
+        (None, true) => NewKey::Passphrase(PassphraseSource::Terminal),
+        (None, false) => NewKey::Random,
+    };
+    let dir = DataDir::take(config).await.map_err(|error| failed(&error))?;
+    let rekeyed = dir.rekey(&new, wanted.to_key_file.as_deref()).await;
+    let (rekeyed, settled) = rekeyed.map_err(|error| failed(&error))?;
+    match settled {
+        None => {}
+        Some(Settled::OldKey) => terminal.say("an earlier change of the key had not been done"),
+        Some(Settled::NewKey) => terminal.say("an earlier change of the key had been done"),
+    }
+    terminal.say(
+        "the old key opens older copies of the vault's file only; keep it as long as you keep them",
+    );
+    if wanted.to_key_file.is_some() {
+        terminal.say("tell the daemon where the new key is before you start it: see docs/vault.md");
+    }
+    let result = json!({
+        "keyFile": rekeyed.key,
+        "keyId": rekeyed.id,
+        "previousKeyId": rekeyed.was,
+        "dataKeys": rekeyed.data_keys,
+    });
+    terminal.result(result, |result: &Value| {
+        let rows = [
+            ("Key id", text(result, "/keyId")),
+            ("Previous key id", text(result, "/previousKeyId")),
+            ("Data keys sealed anew", text(result, "/dataKeys")),
+        ];
+        let rows = rows.map(|(name, value)| [name.to_owned(), value]).to_vec();
+        table(["Key file", &text(result, "/keyFile")], rows)
+    })
+}

@@ -1,0 +1,92 @@
+//! What is done to a data directory while no daemon uses it.
+//!
+//! Whoever does it holds the directory's lock meanwhile, as a daemon does, and it is in the audit
+//! before it is done.
+
+mod error;
+mod rekey;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::audit::{Entry, Outcome};
+use crate::auditor::{self, Auditor};
+use crate::clock;
+use crate::config::{Config, VaultConfig};
+use crate::store::DataDirLock;
+use crate::vault::EmbeddedVault;
+use crate::vault::embedded::Place;
+use crate::vault::key::KeySource;
+
+pub use self::error::OfflineError;
+
+/// A data directory that is this process's alone, as long as this value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    dir: PathBuf,
+    vault: VaultConfig,
+    auditor: Auditor,
+    _lock: DataDirLock,
+}
+
+impl DataDir {
+    /// Takes the data directory of a configuration for this process.
+    ///
+    /// # Errors
+    /// [`OfflineError::InUse`] while a daemon uses it; [`OfflineError::Missing`] if there is none;
+    /// [`OfflineError::Audit`] if nothing could be recorded.
+    pub async fn take(config: &Config) -> Result<Self, OfflineError> {
+        let missing = |file: &Path| OfflineError::Missing { file: file.to_owned() };
+        let dir =
+            std::path::absolute(&config.data_dir).map_err(|_source| missing(&config.data_dir))?;
+        if !dir.is_dir() {
+            return Err(missing(&dir));
+        }
+        let lock = DataDirLock::acquire(&dir).map_err(OfflineError::of_lock)?;
+        let auditor = auditor::open(&dir).await.map_err(|source| OfflineError::Audit { source })?;
+        Ok(Self { dir, vault: config.vault.clone(), auditor, _lock: lock })
+    }
+
+    /// Returns where the vault's key is, by the configuration.
+    #[must_use]
+    pub fn key(&self) -> KeySource {
+        let VaultConfig { key_file, passphrase_file, .. } = &self.vault;
+        KeySource::find(&self.dir, key_file.as_deref(), passphrase_file.as_deref())
+    }
+
+    /// Opens the vault, which must be there.
+    async fn vault(&self) -> Result<EmbeddedVault, OfflineError> {
+        let file = &self.vault.path;
+        if !file.exists() {
+            return Err(OfflineError::Missing { file: file.clone() });
+        }
+        let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
+        EmbeddedVault::open_with(file, &self.key(), Place::default(), clock)
+            .await
+            .map_err(|source| OfflineError::Vault { source })
+    }
+
+    /// Does `work` between a record of what is about to be done to the vault, and one of how it went.
+    async fn recorded<T>(
+        &self,
+        action: &str,
+        work: impl Future<Output = Result<T, OfflineError>>,
+    ) -> Result<T, OfflineError> {
+        // Nobody has shown a token: the operating system says who it is.
+        let who = format!("uid {}", rustix::process::getuid().as_raw());
+        let object = self.vault.path.display().to_string();
+        let entry = Entry::requested(&who, action, &object, clock::now());
+        let of = self.auditor.write(entry.clone()).await;
+        let of = of.map_err(|source| OfflineError::Audit { source })?;
+        let done = work.await;
+        let outcome = match &done {
+            Ok(_) => Outcome::Succeeded,
+            Err(_) => Outcome::Failed,
+        };
+        self.auditor.write_after(entry.ended(of, outcome, clock::now())).await;
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Why something is not done to a data directory.
+
+use std::path::PathBuf;
+
+use crate::auditor::AuditError;
+use crate::error::Fault;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// Tells why something was not done to a data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// There is no such directory or vault.
+    #[error("find `{}`", file.display())]
+    Missing {
+        /// What is not there.
+        file: PathBuf,
+    },
+    /// A daemon uses the data directory.
+    #[error("take the vault for this command alone")]
+    InUse {
+        /// Who has it.
+        source: StoreError,
+    },
+    /// The store or its lock does not work.
+    #[error("use the store")]
+    Store {
+        /// Why.
+        source: StoreError,
+    },
+    /// What is about to be done cannot be recorded.
+    #[error(transparent)]
+    Audit {
+        /// Why.
+        source: AuditError,
+    },
+    /// The vault, its key or its passphrase does not allow it.
+    #[error("use the vault")]
+    Vault {
+        /// Why.
+        source: VaultError,
+    },
+    /// The vault was left in the middle of a change of its key.
+    #[error("change the key of the vault")]
+    Rekey {
+        /// Why it ended.
+        source: VaultError,
+    },
+}
+
+impl OfflineError {
+    pub(super) fn of_lock(source: StoreError) -> Self {
+        match source {
+            source @ StoreError::InUse { .. } => Self::InUse { source },
+            source => Self::Store { source },
+        }
+    }
+
+    /// Says what mends it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => {
+                Some("say where the data is with `--data-dir` or `--config`".to_owned())
+            }
+            Self::InUse { .. } => {
+                Some("stop the daemon, do this, and start it again; nothing was changed".to_owned())
+            }
+            Self::Store { source } => source.hint(),
+            Self::Audit { source } => source.hint(),
+            Self::Vault { source } => source.hint(),
+            Self::Rekey { source } => {
+                let what = "the vault opens with the old or with the new key, and both are kept: \
+                            the next start, or the next `keyturn vault rekey`, finds out which \
+                            one it is and says so";
+                let mend = source.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                Some(format!("{mend}{what}"))
+            }
+        }
+    }
+
+    /// Says whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Missing { .. } | Self::InUse { .. } => Fault::Operator,
+            Self::Store { source } => source.fault(),
+            Self::Audit { source } => source.fault(),
+            Self::Vault { source } | Self::Rekey { source } => source.fault(),
+        }
+    }
+}
