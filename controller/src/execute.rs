@@ -23,6 +23,7 @@ use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
     Event, Fabric, Operation, OperationKind, OperationState, Outcome, Reboot, Timestamp,
 };
+use crate::rollback::RollbackGuard;
 use crate::vault::Vault;
 
 mod apply;
@@ -94,6 +95,7 @@ struct Inner {
     clock: Clock,
     make_set: Arc<dyn MakeSet>,
     auditor: Auditor,
+    rollback: RollbackGuard,
     /// When the last job on a device ended, in this process or, for devices that were in doubt at
     /// its start, when it started.
     touched: Mutex<HashMap<ResourceName, Instant>>,
@@ -126,13 +128,15 @@ impl Executor {
         clock: Clock,
         make_set: Arc<dyn MakeSet>,
         auditor: Auditor,
+        rollback: RollbackGuard,
     ) -> Self {
         let doubtful = journal.read(|fabric| {
             let doubtful = fabric.devices.iter().filter(|(_name, device)| device.is_in_doubt());
             doubtful.map(|(name, _device)| (name.clone(), Instant::now())).collect()
         });
         let touched = Mutex::new(doubtful);
-        let inner = Inner { journal, vault, agent, settings, clock, make_set, auditor, touched };
+        let inner =
+            Inner { journal, vault, agent, settings, clock, make_set, auditor, rollback, touched };
         Self { inner: Arc::new(inner) }
     }
 
@@ -176,6 +180,9 @@ impl Executor {
         let stored = |fabric: &Fabric| fabric.sets.contains_key(&operation.set);
         if operation.kind != OperationKind::Rotate || self.inner.journal.read(stored) {
             return Ok(None);
+        }
+        if let Err(error) = self.inner.rollback.check() {
+            return Ok(Some(failure::rolled_back(operation.kind, &error)));
         }
         let fabric = self.inner.journal.read(Clone::clone);
         let event = match self.inner.make_set.make(&fabric, operation).await {

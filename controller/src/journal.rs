@@ -184,6 +184,12 @@ impl Journal {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns how many events are durable.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        *self.changes.borrow()
+    }
+
     /// Returns a receiver that is marked whenever the state has changed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Revision> {

@@ -26,6 +26,7 @@ pub mod model;
 pub mod naming;
 pub mod offline;
 pub mod plan;
+pub mod rollback;
 pub mod service;
 pub mod store;
 pub mod template;

@@ -5,6 +5,7 @@
 
 mod error;
 mod rekey;
+mod restored;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,19 +13,21 @@ use std::sync::Arc;
 use crate::audit::{Entry, Outcome};
 use crate::auditor::{self, Auditor};
 use crate::clock;
-use crate::config::{Config, VaultConfig};
+use crate::config::{Config, StoreConfig, VaultConfig};
 use crate::store::DataDirLock;
 use crate::vault::EmbeddedVault;
 use crate::vault::embedded::Place;
 use crate::vault::key::KeySource;
 
 pub use self::error::OfflineError;
+pub use self::restored::{Accepted, LostPassword};
 
 /// A data directory that is this process's alone, as long as this value lives.
 #[derive(Debug)]
 pub struct DataDir {
     dir: PathBuf,
     vault: VaultConfig,
+    store: StoreConfig,
     auditor: Auditor,
     _lock: DataDirLock,
 }
@@ -44,7 +47,8 @@ impl DataDir {
         }
         let lock = DataDirLock::acquire(&dir).map_err(OfflineError::of_lock)?;
         let auditor = auditor::open(&dir).await.map_err(|source| OfflineError::Audit { source })?;
-        Ok(Self { dir, vault: config.vault.clone(), auditor, _lock: lock })
+        let (vault, store) = (config.vault.clone(), config.store.clone());
+        Ok(Self { dir, vault, store, auditor, _lock: lock })
     }
 
     /// Returns where the vault's key is, by the configuration.

@@ -16,6 +16,7 @@ use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp};
 use crate::plan::retention::Retention;
 use crate::plan::{self, Plan, Policy, Request};
+use crate::rollback::RollbackGuard;
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
@@ -25,6 +26,7 @@ mod declare;
 mod delete;
 mod error;
 mod index;
+mod lost;
 mod older;
 mod retention;
 mod reveal;
@@ -45,6 +47,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The passwords.
     pub vault: Arc<dyn Vault>,
+    /// What notices an older copy of either.
+    pub rollback: RollbackGuard,
     /// The record of who did what.
     pub auditor: Auditor,
     /// The agent that drives the devices.
@@ -114,6 +118,7 @@ impl Service {
             operations: OperationIndex::default(),
             declaring: Mutex::new(()),
         };
+        let mut running = Vec::new();
         for id in ids {
             let keeper = service.open(id.clone(), None).await?;
             let (is_deleted, is_purged) =
@@ -126,11 +131,13 @@ impl Service {
                 continue;
             }
             service.keep(id, keeper.clone());
-            let running = keeper.journal.read(|fabric| fabric.running_operation().map(|o| o.id));
-            if let Some(operation) = running {
-                tracing::info!(operation = %operation, "goes on after a restart");
-                carry_out(keeper, operation, Arc::clone(&service.rested));
-            }
+            let operation = keeper.journal.read(|fabric| fabric.running_operation().map(|o| o.id));
+            running.extend(operation.map(|operation| (keeper, operation)));
+        }
+        service.look_for_lost_versions().await?;
+        for (keeper, operation) in running {
+            tracing::info!(operation = %operation, "goes on after a restart");
+            carry_out(keeper, operation, Arc::clone(&service.rested));
         }
         Ok(Arc::new(service))
     }
@@ -152,6 +159,7 @@ impl Service {
             Arc::clone(&self.parts.clock),
             Arc::clone(&self.make_set),
             self.parts.auditor.clone(),
+            self.parts.rollback.clone(),
         );
         Ok(Keeper { journal, executor })
     }
@@ -240,7 +248,8 @@ impl Service {
     /// one on this fabric returns that one's operation and starts nothing.
     ///
     /// # Errors
-    /// Returns [`ServiceError::Refused`]; nothing was changed then.
+    /// Returns [`ServiceError::Refused`], and [`ServiceError::Rollback`] while the vault or the store
+    /// looks like an older copy; nothing was changed then.
     pub async fn submit(
         &self,
         fabric: &FabricId,
@@ -248,6 +257,7 @@ impl Service {
         request_id: Option<String>,
     ) -> Result<OperationId, ServiceError> {
         let keeper = self.keeper(fabric)?;
+        self.parts.rollback.check().map_err(|source| ServiceError::Rollback { source })?;
         let policy = self.parts.policy;
         let at = (self.parts.clock)();
         let id = OperationId(uuid::Uuid::new_v4());

@@ -111,6 +111,14 @@ pub trait Store: Send + Sync + fmt::Debug {
         state: &str,
     ) -> Result<(), StoreError>;
 
+    /// Names the first `at` events of a journal, one or more: another journal of the same fabric whose
+    /// first `at` events have this name has the same ones. `None` if there are fewer. Another
+    /// implementation may give other names.
+    ///
+    /// # Errors
+    /// [`DiskError`] if they cannot be read.
+    async fn link(&self, fabric: &FabricId, at: Revision) -> Result<Option<String>, StoreError>;
+
     /// Returns the fabrics that have events, in the order of their ids.
     ///
     /// # Errors

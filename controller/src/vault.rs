@@ -72,6 +72,17 @@ pub struct VersionInfo {
     pub tag: Tag,
 }
 
+/// What tells an older copy of a vault from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Names this vault and no other; a copy of its file has the same name.
+    pub vault: String,
+    /// Raised before each exposure.
+    pub serial: u64,
+    /// What was noted then. Nothing secret.
+    pub note: String,
+}
+
 /// Keeps passwords under names, in versions that never change. Names are told apart without case.
 #[async_trait]
 pub trait Vault: Send + Sync + fmt::Debug {
@@ -148,6 +159,23 @@ pub trait Vault: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`VaultError::NotFound`] or [`DiskError`].
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError>;
+
+    /// Returns the vault's mark; `None` for a vault that nobody can bring back from an older copy.
+    ///
+    /// # Errors
+    /// [`DiskError`] if it cannot be read.
+    async fn mark(&self) -> Result<Option<Mark>, VaultError> {
+        Ok(None)
+    }
+
+    /// Raises the mark to `serial` with a note, durable when it returns. A higher mark stays as it
+    /// is.
+    ///
+    /// # Errors
+    /// [`DiskError`] if it cannot be written.
+    async fn raise_mark(&self, _serial: u64, _note: &str) -> Result<(), VaultError> {
+        Ok(())
+    }
 
     /// Returns the base URI for archive references, without a slash at its end.
     fn uri(&self) -> String;

@@ -21,7 +21,7 @@ pub(super) use self::values::{
     UpgradeAction, spelling,
 };
 pub use self::vault::Vault;
-pub(super) use self::vault::{Rekey, VaultCommand};
+pub(super) use self::vault::{AcceptRestored, Rekey, VaultCommand};
 use crate::duration;
 
 /// Rotates the operator passwords of a network fabric, and always knows which password opens which
@@ -75,7 +75,7 @@ pub enum Command {
     /// Show everything on a simulated fabric: adopt, rotate with a failing device, resync, check
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// The embedded vault, where the daemon's data is: change its key
+    /// The embedded vault, where the daemon's data is: change its key, go on after a restore
     Vault(Vault),
     /// Ask a daemon.
     #[command(flatten)]

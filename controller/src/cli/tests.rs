@@ -61,6 +61,7 @@ fn the_verbs_that_operators_know_are_taken() {
         "token revoke 0123456789ab",
         "secret show --device ce-01 --user admin -o table",
         "vault rekey",
+        "vault accept-restored --despite-loss",
         "vault rekey --config c.toml --new-passphrase --data-dir /tmp/x",
         "vault rekey --new-passphrase-file /run/p --to-key-file /etc/keyturn/key",
         "operation list",

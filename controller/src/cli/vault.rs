@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{Global, Rekey, Vault, VaultCommand};
+use super::args::{AcceptRestored, Global, Rekey, Vault, VaultCommand};
 use super::failure::{Exit, Failure};
 use super::resource::text;
 use super::terminal::{Terminal, table};
@@ -22,6 +22,7 @@ pub async fn vault(global: &Global, vault: Vault, terminal: &mut Terminal) -> Re
         config.map_err(|error| Failure::of("", &error, error.hint().map(str::to_owned)))?;
     match vault.command {
         VaultCommand::Rekey(wanted) => rekey(&config, &wanted, terminal).await,
+        VaultCommand::AcceptRestored(wanted) => accept(&config, &wanted, terminal).await,
     }
 }
 
@@ -67,5 +68,34 @@ async fn rekey(config: &Config, wanted: &Rekey, terminal: &mut Terminal) -> Resu
         ];
         let rows = rows.map(|(name, value)| [name.to_owned(), value]).to_vec();
         table(["Key file", &text(result, "/keyFile")], rows)
+    })
+}
+
+async fn accept(
+    config: &Config,
+    wanted: &AcceptRestored,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let dir = DataDir::take(config).await.map_err(|error| failed(&error))?;
+    let accepted = dir.accept_restored(wanted.despite_loss).await;
+    let accepted = accepted.map_err(|error| failed(&error))?;
+    for lost in &accepted.lost {
+        terminal.say(&format!("lost: {lost}"));
+    }
+    if let Some(store) = &accepted.new_store {
+        terminal.say(&format!("there was no store: `{}` is new and empty", store.display()));
+    }
+    if accepted.suspicion.is_none() {
+        terminal.say("the vault and the store were the newest ones that are known");
+    }
+    let result = json!({
+        "accepted": accepted.suspicion.map(|suspicion| suspicion.to_string()),
+        "lost": accepted.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "newStore": accepted.new_store,
+    });
+    terminal.result(result, |result: &Value| {
+        let lost = accepted.lost.len().to_string();
+        let rows = vec![["Passwords lost".to_owned(), lost]];
+        table(["Accepted", &text(result, "/accepted")], rows)
     })
 }

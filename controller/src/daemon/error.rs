@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::data_dir::TOKENS_FILE;
 use crate::disk::DiskError;
 use crate::error::Fault;
+use crate::rollback::RollbackError;
 use crate::service::ServiceError;
 use crate::store::StoreError;
 use crate::template::{DocumentError, PolicyError};
@@ -148,6 +149,12 @@ pub enum DaemonError {
         /// The one that is there.
         kept: PathBuf,
     },
+    /// Whether the vault or the store is an older copy cannot be told.
+    #[error(transparent)]
+    Rollback {
+        /// Why.
+        source: RollbackError,
+    },
     /// The secrets template is wrong.
     #[error(transparent)]
     Template {
@@ -225,6 +232,7 @@ impl DaemonError {
             Self::Oidc { source } => source.hint(),
             Self::Store { source } => source.hint(),
             Self::Vault { source } => source.hint(),
+            Self::Rollback { source } => source.hint(),
             Self::Lost { lost, kept } => Some(format!(
                 "bring `{}` back from its backup; if it never held anything, remove `{}` too",
                 lost.display(),
@@ -255,6 +263,7 @@ impl DaemonError {
             Self::Oidc { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Vault { source } => source.fault(),
+            Self::Rollback { source } => source.fault(),
             Self::Service { source } => source.fault(),
             Self::Certificate { .. } | Self::Tls { .. } => Fault::Bug,
             _ => Fault::Operator,

@@ -22,6 +22,7 @@ use crate::config::{Config, KeyVaultConfig, VaultConfig};
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
+use crate::rollback::RollbackGuard;
 use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
@@ -50,14 +51,16 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     };
     let place = place(door.as_ref().map(|(api, listener)| (*api, listener)));
     let (store, vault) = open_archives(config, &dir, &place).await?;
+    let kept: Arc<dyn Vault> = Arc::clone(&vault) as _;
+    let rollback = guard(&dir, &store, &kept).await?;
     let auditor = open_audit(&dir).await?;
     let hands = world.agent(config).await.map_err(|source| DaemonError::Agent { source })?;
     let listener = listen(config.listen).await?;
     let template = Arc::new(template(config, &hands.platforms)?);
     let platforms = hands.platforms.iter().map(|limits| limits.platform.clone()).collect();
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
-    let service =
-        open_service(config, hands, template, store, Arc::clone(&vault) as _, auditor).await?;
+    let archives = Archives { store, vault: kept, rollback };
+    let service = open_service(config, hands, template, archives, auditor).await?;
     let admission = Admission::new(Arc::new(tokens), oidc.start());
     let served = Served { service: &service, admission: &admission, platforms, profiles };
     let router = world.routes(served);
@@ -94,6 +97,26 @@ pub(super) fn template(
     let template = template.map_err(|source| DaemonError::Template { source })?;
     template.check_platforms(platforms).map_err(|source| DaemonError::Policy { source })?;
     Ok(template)
+}
+
+/// What a service keeps, and what notices an older copy of it.
+struct Archives {
+    store: Arc<dyn Store>,
+    vault: Arc<dyn Vault>,
+    rollback: RollbackGuard,
+}
+
+async fn guard(
+    dir: &Path,
+    store: &Arc<dyn Store>,
+    vault: &Arc<dyn Vault>,
+) -> Result<RollbackGuard, DaemonError> {
+    let guard = RollbackGuard::open(dir, Arc::clone(vault), Arc::clone(store)).await;
+    let guard = guard.map_err(|source| DaemonError::Rollback { source })?;
+    if let Err(error) = guard.check() {
+        tracing::error!(error = %error, hint = error.hint(), "passwords can be shown, no more");
+    }
+    Ok(guard)
 }
 
 async fn open_archives(
@@ -181,8 +204,7 @@ async fn open_service(
     config: &Config,
     hands: Hands,
     template: Arc<SecretsTemplate>,
-    store: Arc<dyn Store>,
-    vault: Arc<dyn Vault>,
+    archives: Archives,
     auditor: Auditor,
 ) -> Result<Arc<Service>, DaemonError> {
     // Each fabric has a fence of its own, which its jobs carry; the link itself needs none.
@@ -191,8 +213,9 @@ async fn open_service(
         .map_err(|source| DaemonError::Agent { source: source.into() })?;
     let clock: Clock = Arc::new(clock::now);
     let parts = Parts {
-        store,
-        vault,
+        store: archives.store,
+        vault: archives.vault,
+        rollback: archives.rollback,
         auditor,
         agent,
         template,

@@ -12,6 +12,7 @@ use protocol::id::{DeviceId, FabricId, PROVIDER};
 use super::answer::{ApiError, Detail};
 use crate::error::Fault;
 use crate::plan::Refusal;
+use crate::rollback::{RollbackError, Suspicion};
 use crate::service::ServiceError;
 
 impl From<ServiceError> for ApiError {
@@ -20,6 +21,7 @@ impl From<ServiceError> for ApiError {
         let answer = match &error {
             ServiceError::NotFound { what, id } => not_found(what, id),
             ServiceError::Refused { refusal } => refused(refusal),
+            ServiceError::Rollback { source: RollbackError::Held { suspicion } } => held(suspicion),
             _ => failed(&error),
         };
         match hint {
@@ -56,6 +58,12 @@ fn refused(refusal: &Refusal) -> ApiError {
     ApiError::new(status, refusal.code, sentence(&refusal.message)).details(details.collect())
 }
 
+/// A client that repeats by itself on 503 must not: somebody has to look at this.
+fn held(suspicion: &Suspicion) -> ApiError {
+    let message = format!("Nothing is exposed or purged: {suspicion}.");
+    ApiError::new(StatusCode::CONFLICT, "RollbackSuspected", message)
+}
+
 fn failed(error: &ServiceError) -> ApiError {
     let chain = chain(error);
     let (status, code) = match error.fault() {
@@ -72,7 +80,7 @@ fn failed(error: &ServiceError) -> ApiError {
 
 fn storage(error: &ServiceError) -> &'static str {
     match error {
-        ServiceError::Vault { .. } => "VaultUnavailable",
+        ServiceError::Vault { .. } | ServiceError::Rollback { .. } => "VaultUnavailable",
         _ => "StoreUnavailable",
     }
 }

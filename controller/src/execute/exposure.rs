@@ -12,7 +12,8 @@ const KEYTURN: &str = "keyturn";
 
 impl Executor {
     /// Records that the passwords of a set are about to leave the vault for a wave's devices, or that
-    /// these are about to be rebooted.
+    /// these are about to be rebooted; before that, makes sure that neither the vault nor the journal
+    /// is an older copy, and that one from before this moment will be found out.
     ///
     /// # Errors
     /// Returns the outcome for these devices if that cannot be written: nothing may be done.
@@ -25,6 +26,10 @@ impl Executor {
         if run.kind == OperationKind::Verify {
             return Ok(());
         }
+        let journal = &self.inner.journal;
+        let (fabric, at) = (journal.read(|fabric| fabric.id.clone()), journal.revision());
+        let marked = self.inner.rollback.before_exposure(&fabric, at).await;
+        marked.map_err(|error| failure::rolled_back(run.kind, &error))?;
         let (action, set) = match run.kind {
             OperationKind::Reboot => ("Keyturn/devices/reboot/action", None),
             _ => ("Keyturn/passwords/expose/action", Some(run.set)),

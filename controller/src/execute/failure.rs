@@ -6,6 +6,7 @@ use protocol::report::{Reason, Stop};
 use super::set::SetError;
 use crate::model::operation::Failure;
 use crate::model::{OperationKind, Outcome};
+use crate::rollback::RollbackError;
 
 /// Returns the outcome of a device whose last job stopped for this reason.
 pub(super) fn stopped(kind: OperationKind, stop: &Stop) -> Outcome {
@@ -92,6 +93,28 @@ pub(super) fn not_audited(kind: OperationKind, error: &str) -> Outcome {
              Please mend the disk of the audit and perform a resync operation."
         ),
     );
+    if kind == OperationKind::Reboot { once_more(outcome) } else { outcome }
+}
+
+/// Returns the outcome of devices that were left alone because the vault or the store looks like an
+/// older copy, or because that cannot be told.
+pub(super) fn rolled_back(kind: OperationKind, error: &RollbackError) -> Outcome {
+    let outcome = match error {
+        RollbackError::Held { suspicion } => failed(
+            "RollbackSuspected",
+            format!(
+                "The device was left alone: {suspicion}. Please bring the newest copy back, or \
+                 accept what there is, and perform a resync operation."
+            ),
+        ),
+        error => failed(
+            "VaultUnavailable",
+            format!(
+                "The device was left alone: failed to {error}. Please mend the disk of the vault \
+                 and perform a resync operation."
+            ),
+        ),
+    };
     if kind == OperationKind::Reboot { once_more(outcome) } else { outcome }
 }
 

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::LostPassword;
 use crate::auditor::AuditError;
 use crate::error::Fault;
+use crate::journal::JournalError;
+use crate::rollback::RollbackError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -40,12 +43,45 @@ pub enum OfflineError {
         /// Why.
         source: VaultError,
     },
+    /// A journal cannot be read.
+    #[error("read the journals")]
+    Journal {
+        /// Why.
+        source: JournalError,
+    },
+    /// Passwords would be lost that devices may have.
+    #[error(
+        "take the vault as it is: {} password{} that devices may have are not in it: {}",
+        lost.len(),
+        if lost.len() == 1 { "" } else { "s" },
+        some(lost)
+    )]
+    Lost {
+        /// Which.
+        lost: Vec<LostPassword>,
+    },
+    /// What there is cannot be noted as the newest.
+    #[error("note that the vault and the store are the newest ones")]
+    Rollback {
+        /// Why.
+        source: RollbackError,
+    },
     /// The vault was left in the middle of a change of its key.
     #[error("change the key of the vault")]
     Rekey {
         /// Why it ended.
         source: VaultError,
     },
+}
+
+/// Lost passwords that an error names; more are counted.
+const NAMED_MAX: usize = 10;
+
+fn some(lost: &[LostPassword]) -> String {
+    let named: Vec<String> = lost.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = lost.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{more}", named.join("; "))
 }
 
 impl OfflineError {
@@ -69,6 +105,14 @@ impl OfflineError {
             Self::Store { source } => source.hint(),
             Self::Audit { source } => source.hint(),
             Self::Vault { source } => source.hint(),
+            Self::Journal { source } => source.hint(),
+            Self::Rollback { source } => source.hint(),
+            Self::Lost { .. } => Some(
+                "bring a newer copy of the vault back. If there is none, those devices can be \
+                 reached only by other accounts or their consoles: `--despite-loss` goes on \
+                 without these passwords. Nothing was changed"
+                    .to_owned(),
+            ),
             Self::Rekey { source } => {
                 let what = "the vault opens with the old or with the new key, and both are kept: \
                             the next start, or the next `keyturn vault rekey`, finds out which \
@@ -83,7 +127,9 @@ impl OfflineError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Missing { .. } | Self::InUse { .. } => Fault::Operator,
+            Self::Missing { .. } | Self::InUse { .. } | Self::Lost { .. } => Fault::Operator,
+            Self::Journal { source } => source.fault(),
+            Self::Rollback { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Audit { source } => source.fault(),
             Self::Vault { source } | Self::Rekey { source } => source.fault(),

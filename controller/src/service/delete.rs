@@ -37,11 +37,13 @@ impl Service {
     /// whether there was such a fabric.
     ///
     /// # Errors
-    /// Returns [`ServiceError::Refused`] while the fabric has devices or an operation runs.
+    /// Returns [`ServiceError::Refused`] while the fabric has devices or an operation runs, and
+    /// [`ServiceError::Rollback`] while the vault or the store looks like an older copy.
     pub async fn delete_fabric(&self, id: &FabricId) -> Result<bool, ServiceError> {
         {
             let _alone = self.declaring.lock().await;
             let Ok(keeper) = self.keeper(id) else { return Ok(false) };
+            self.check_newest()?;
             let (policy, at) = (self.parts.policy, (self.parts.clock)());
             let decide = move |fabric: &Fabric| {
                 plan::guard::admit(fabric, &policy, &Request::DeleteFabric)

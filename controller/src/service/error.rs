@@ -9,6 +9,7 @@ use crate::journal::JournalError;
 use crate::naming::{NameCollision, SecretName};
 use crate::plan::retention::Holder;
 use crate::plan::{Refusal, audit};
+use crate::rollback::RollbackError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -136,6 +137,13 @@ pub enum ServiceError {
         #[source]
         source: AuditError,
     },
+    /// The vault or the store looks like an older copy, or that cannot be told. Nothing was changed.
+    #[error("use vault and store")]
+    Rollback {
+        /// What was noticed.
+        #[source]
+        source: RollbackError,
+    },
     /// The planner made a plan that its auditor does not accept: our bug. Nothing was changed.
     #[error("accept a plan of our own")]
     UnsoundPlan {
@@ -206,6 +214,7 @@ impl ServiceError {
             Self::Store { source } => source.hint(),
             Self::Journal { source } => source.hint(),
             Self::Audit { source } => source.hint(),
+            Self::Rollback { source } => source.hint(),
             Self::UnsoundPlan { .. } => Some("report this as a bug".to_owned()),
         }
     }
@@ -230,6 +239,7 @@ impl ServiceError {
             Self::Store { source } => source.fault(),
             Self::Journal { source } => source.fault(),
             Self::Audit { source } => source.fault(),
+            Self::Rollback { source } => source.fault(),
             Self::UnsoundPlan { .. } => Fault::Bug,
         }
     }

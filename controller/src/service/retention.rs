@@ -101,6 +101,7 @@ impl Service {
     /// Returns [`ServiceError`]; what was given up by then is purged by a later call.
     pub async fn purge_due(&self, id: &FabricId) -> Result<Vec<Located>, ServiceError> {
         let keeper = self.any_keeper(id)?;
+        self.check_newest()?;
         {
             let _alone = self.declaring.lock().await;
             self.give_up(&keeper, Choice::Due).await?;
@@ -120,6 +121,7 @@ impl Service {
         force: bool,
     ) -> Result<Vec<Located>, ServiceError> {
         let keeper = self.any_keeper(id)?;
+        self.check_newest()?;
         {
             let _alone = self.declaring.lock().await;
             let refused = keeper.journal.read(|fabric| {
@@ -185,6 +187,12 @@ impl Service {
                 ),
             }
         }
+    }
+
+    /// Checks that vault and store are no older copies: what an older journal says of who needs a
+    /// version may no longer be so.
+    pub(super) fn check_newest(&self) -> Result<(), ServiceError> {
+        self.parts.rollback.check().map_err(|source| ServiceError::Rollback { source })
     }
 
     /// Purges what may go at once, after every operation, and about every hour, for as long as

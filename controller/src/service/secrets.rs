@@ -176,8 +176,8 @@ impl Desk {
     /// Deletes a secret, to be recovered within `retention` seconds.
     ///
     /// # Errors
-    /// Returns [`ServiceError::SecretInUse`] or [`ServiceError::SecretUnsettled`], or as
-    /// [`Secrets::delete`].
+    /// Returns [`ServiceError::SecretInUse`], [`ServiceError::SecretUnsettled`] or
+    /// [`ServiceError::Rollback`], or as [`Secrets::delete`].
     pub async fn delete(&self, name: &SecretName, retention: u64) -> Result<Deleted, ServiceError> {
         self.check_all_free(name).await?;
         self.secrets.delete(name, retention).await.map_err(failed)
@@ -217,8 +217,8 @@ impl Desk {
     /// name, and what was stored before the deletion is looked at here.
     ///
     /// # Errors
-    /// Returns [`ServiceError::SecretInUse`] or [`ServiceError::SecretUnsettled`], or as
-    /// [`Secrets::purge_deleted`].
+    /// Returns [`ServiceError::SecretInUse`], [`ServiceError::SecretUnsettled`] or
+    /// [`ServiceError::Rollback`], or as [`Secrets::purge_deleted`].
     pub async fn purge(&self, name: &SecretName) -> Result<(), ServiceError> {
         self.secrets.deleted(name).await.map_err(failed)?;
         self.check_all_free(name).await?;
@@ -284,6 +284,10 @@ impl Desk {
         versions: impl Iterator<Item = &'v Described>,
     ) -> Result<(), ServiceError> {
         let made = versions.filter(|version| !version.tag.is_of_client());
+        let mut made = made.peekable();
+        if made.peek().is_some() {
+            self.service.check_newest()?;
+        }
         let made: Vec<(&Described, Vec<Holder>)> = made
             .map(|version| (version, self.service.holders(&version.name, &version.version)))
             .collect();

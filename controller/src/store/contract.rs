@@ -26,6 +26,7 @@ pub(crate) async fn contract<S: Store + 'static>(make: impl AsyncFn() -> S) {
     fabrics_are_told_apart_without_case(&make().await).await;
     a_load_starts_at_the_newest_snapshot(&make().await).await;
     a_snapshot_ahead_of_the_journal_is_refused(&make().await).await;
+    the_same_events_have_the_same_name(&make().await, &make().await).await;
     no_events_still_notice_a_conflict(&make().await).await;
     large_batches_are_taken_whole(&make().await).await;
     of_many_writers_one_wins(make().await).await;
@@ -73,6 +74,29 @@ async fn fabrics_are_told_apart_without_case(store: &dyn Store) {
     let names: Vec<String> =
         store.fabrics().await.unwrap().iter().map(|id| id.name().to_string()).collect();
     assert_eq!(names, ["East", "Zulu"]);
+}
+
+async fn the_same_events_have_the_same_name(store: &dyn Store, other: &dyn Store) {
+    let east = fabric("east");
+    assert_eq!(store.link(&east, Revision(1)).await.unwrap(), None);
+    store.append(&east, Revision::ZERO, &events(0, 3)).await.unwrap();
+    other.append(&east, Revision::ZERO, &events(0, 1)).await.unwrap();
+    other.append(&east, Revision(1), &events(1, 1)).await.unwrap();
+    other.append(&east, Revision(2), &events(7, 1)).await.unwrap();
+    let mut names = Vec::new();
+    for at in 1..=3 {
+        names.push(store.link(&fabric("EAST"), Revision(at)).await.unwrap().unwrap());
+        let same = other.link(&east, Revision(at)).await.unwrap().as_ref() == names.last();
+        assert_eq!(same, at < 3, "{at}");
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 3);
+    for at in [0, 4, u64::MAX] {
+        assert_eq!(store.link(&east, Revision(at)).await.unwrap(), None, "{at}");
+    }
+    store.snapshot(&east, Revision(3), "{}").await.unwrap();
+    assert!(store.link(&east, Revision(2)).await.unwrap().is_some());
 }
 
 async fn a_load_starts_at_the_newest_snapshot(store: &dyn Store) {

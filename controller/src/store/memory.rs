@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{Context, SHA256};
 use protocol::id::FabricId;
 
 use super::{Journal, Revision, Snapshot, Store, StoreError};
@@ -63,6 +64,16 @@ impl Record {
             self.snapshot = Some(Snapshot { at, state: state.to_owned() });
         }
         Ok(())
+    }
+
+    fn link(&self, at: Revision) -> Option<String> {
+        let at = usize::try_from(at.0).ok().filter(|at| *at > 0)?;
+        let mut context = Context::new(&SHA256);
+        for event in self.events.get(..at)? {
+            context.update(&event.len().to_be_bytes());
+            context.update(event.as_bytes());
+        }
+        Some(hex::encode(context.finish()))
     }
 
     fn journal(&self) -> Journal {
@@ -175,6 +186,10 @@ impl Store for MemoryStore {
             Some(record) => record.snapshot(at, state),
             None => Record::default().snapshot(at, state),
         })
+    }
+
+    async fn link(&self, fabric: &FabricId, at: Revision) -> Result<Option<String>, StoreError> {
+        self.read(|journals| journals.get(fabric).and_then(|record| record.link(at)))
     }
 
     async fn fabrics(&self) -> Result<Vec<FabricId>, StoreError> {

@@ -110,6 +110,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn link(&self, fabric: &FabricId, at: Revision) -> Result<Option<String>, StoreError> {
+        let key = key(fabric);
+        self.database.read(async move |mut session| link_at(&mut session, &key, at).await).await
+    }
+
     async fn fabrics(&self) -> Result<Vec<FabricId>, StoreError> {
         self.database.read(async move |mut session| fabrics(&mut session).await).await
     }
@@ -386,6 +391,23 @@ async fn snapshot(
     .await
     .map_err(|error| session.health.fail("write", error))?;
     Ok(())
+}
+
+async fn link_at(
+    session: &mut Session,
+    key: &str,
+    at: Revision,
+) -> Result<Option<String>, StoreError> {
+    let digest: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT event.digest FROM event JOIN fabric ON fabric.id = event.fabric \
+         WHERE fabric.key = ?1 AND event.revision = ?2",
+    )
+    .bind(key)
+    .bind(number(at))
+    .fetch_optional(session.connection())
+    .await
+    .map_err(|error| session.health.fail("read", error))?;
+    Ok(digest.map(hex::encode))
 }
 
 async fn fabrics(session: &mut Session) -> Result<Vec<FabricId>, StoreError> {

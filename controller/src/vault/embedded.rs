@@ -25,7 +25,7 @@ use self::keys::{Bound, Keys};
 pub use self::rekey::{RekeyStep, Rekeyed, Settled, Steps};
 use self::rows::{NewRow, Row};
 use super::key::KeySource;
-use super::{Clock, Tag, Vault, VaultError, VersionInfo, new_version};
+use super::{Clock, Mark, Tag, Vault, VaultError, VersionInfo, new_version};
 use crate::disk::sqlite::{Database, Draft, Layout, Session, exists};
 use crate::naming::SecretName;
 
@@ -35,7 +35,11 @@ pub const VAULT_FILE: &str = "vault.db";
 const LAYOUT: Layout = Layout {
     what: "a Keyturn vault",
     application_id: 0x4b54_5654, // "KTVT"
-    migrations: &[include_str!("schema-1.sql"), include_str!("schema-2.sql")],
+    migrations: &[
+        include_str!("schema-1.sql"),
+        include_str!("schema-2.sql"),
+        include_str!("schema-3.sql"),
+    ],
 };
 
 /// What archive references say about where the vault is.
@@ -241,6 +245,17 @@ impl Vault for EmbeddedVault {
                 // The sealed value is still in the write-ahead log.
                 Ok(session.run("PRAGMA wal_checkpoint(TRUNCATE)").await?)
             })
+            .await
+    }
+
+    async fn mark(&self) -> Result<Option<Mark>, VaultError> {
+        self.database.read(async move |mut session| Ok(Some(rows::mark(&mut session).await?))).await
+    }
+
+    async fn raise_mark(&self, serial: u64, note: &str) -> Result<(), VaultError> {
+        let note = note.to_owned();
+        self.database
+            .write(async move |mut session| Ok(rows::raise_mark(&mut session, serial, note).await?))
             .await
     }
 

@@ -16,6 +16,7 @@ use controller::access::{Admission, Role, Tokens, Wanted};
 use controller::edge::key_vault::{self, Settings};
 use controller::model::Timestamp;
 use controller::plan::Request as Ask;
+use controller::rollback::RollbackGuard;
 use controller::service::Desk;
 use controller::vault::EmbeddedVault;
 use controller::vault::embedded::Place;
@@ -23,7 +24,7 @@ use protocol::id::FabricId;
 use serde_json::{Value, json};
 
 use crate::ask::{Answer, TOKEN, request_by, send};
-use crate::world::{World, start_on, world};
+use crate::world::{Archives, World, start_over, world};
 
 pub(crate) const URI: &str = "https://kv.vault.example.net";
 
@@ -64,7 +65,9 @@ pub(crate) async fn site_with(devices: &[&str], settings: &Settings) -> Site {
     let place = Place { uri: URI.to_owned(), ..Place::default() };
     let vault = Arc::new(EmbeddedVault::open(dir.path(), place, clock).await.unwrap());
     let kept = Arc::clone(&vault);
-    world.service = start_on(&world.store, kept, &world.auditor, &world.devices, hasty()).await;
+    let store = Arc::new(world.store.reopen());
+    let archives = Archives { store, vault: kept, rollback: RollbackGuard::none() };
+    world.service = start_over(archives, hasty(), &world.auditor, &world.devices).await;
     let desk = Arc::new(Desk::new(Arc::clone(&world.service), vault));
     let tokens = Arc::new(Tokens::in_memory(TOKEN));
     let admission = Admission::local(Arc::clone(&tokens));

@@ -10,6 +10,7 @@ mod adopting;
 mod keeping;
 mod older;
 mod reboot;
+mod rollback;
 mod world;
 
 use controller::auditor::PaperFault;

@@ -13,8 +13,9 @@ use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{Operation, OperationState, Timestamp};
 use controller::plan::Policy;
+use controller::rollback::RollbackGuard;
 use controller::service::{Parts, Service};
-use controller::store::MemoryStore;
+use controller::store::{MemoryStore, Store};
 use controller::template::{PlatformLimits, SecretsTemplate};
 use controller::vault::{MemoryVault, Vault};
 use protocol::frame::{FromAgent, ToAgent, VERSION};
@@ -146,16 +147,27 @@ pub(crate) async fn start(
     auditor: &Auditor,
     devices: &Devices,
 ) -> Arc<Service> {
-    start_on(store, Arc::new(vault.clone()), auditor, devices, Settings::default()).await
+    let archives = Archives {
+        store: Arc::new(store.reopen()),
+        vault: Arc::new(vault.clone()),
+        rollback: RollbackGuard::none(),
+    };
+    start_over(archives, Settings::default(), auditor, devices).await
 }
 
-/// Starts a service over another vault.
-pub(crate) async fn start_on(
-    store: &MemoryStore,
-    vault: Arc<dyn Vault>,
+/// What a service keeps.
+pub(crate) struct Archives {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<dyn Vault>,
+    pub rollback: RollbackGuard,
+}
+
+/// Starts a service over what there is.
+pub(crate) async fn start_over(
+    archives: Archives,
+    settings: Settings,
     auditor: &Auditor,
     devices: &Devices,
-    settings: Settings,
 ) -> Arc<Service> {
     let (to, to_agent) = mpsc::channel(64);
     let (from_agent, from) = mpsc::channel(64);
@@ -170,8 +182,9 @@ pub(crate) async fn start_on(
         hash_kinds: Vec::new(),
     };
     Service::start(Parts {
-        store: Arc::new(store.reopen()),
-        vault,
+        store: archives.store,
+        vault: archives.vault,
+        rollback: archives.rollback,
         auditor: auditor.clone(),
         agent,
         template: Arc::new(SecretsTemplate::builtin().unwrap()),

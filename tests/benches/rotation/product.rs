@@ -14,11 +14,12 @@ use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{OperationState, Timestamp};
 use controller::plan::{Policy, Request};
+use controller::rollback::RollbackGuard;
 use controller::service::{Parts, Service};
-use controller::store::SqliteStore;
+use controller::store::{SqliteStore, Store};
 use controller::template::{PlatformLimits, SecretsTemplate};
-use controller::vault::EmbeddedVault;
 use controller::vault::embedded::Place;
+use controller::vault::{EmbeddedVault, Vault};
 use protocol::id::{Epoch, FabricId, OperationId};
 use protocol::job::Verification;
 use protocol::seal::Opener;
@@ -72,8 +73,11 @@ async fn wait(service: &Service, fabric: &FabricId, id: OperationId, enough: usi
 
 async fn service(data: &Path) -> Arc<Service> {
     let store = SqliteStore::open(&data.join("store.db")).await.expect("a store");
+    let store: Arc<dyn Store> = Arc::new(store);
     let seconds: controller::vault::Clock = Arc::new(|| now_ms().unsigned_abs() / 1000);
     let vault = EmbeddedVault::open(data, Place::default(), seconds).await.expect("a vault");
+    let vault: Arc<dyn Vault> = Arc::new(vault);
+    let rollback = RollbackGuard::open(data, Arc::clone(&vault), Arc::clone(&store)).await;
     let platforms = Platforms::built_in().expect("the platforms");
     let limits = platforms.iter().map(|platform| limits(platform)).collect();
     let clock = Arc::new(SystemClock);
@@ -88,8 +92,9 @@ async fn service(data: &Path) -> Arc<Service> {
     let link = hands.attach();
     let agent = controller::agents::Agent::attach(link.to_agent, link.from_agent, Epoch(1));
     Service::start(Parts {
-        store: Arc::new(store),
-        vault: Arc::new(vault),
+        store,
+        vault,
+        rollback: rollback.expect("a mark"),
         auditor: auditor::open(data).await.expect("an audit"),
         agent: agent.await.expect("the agent greets"),
         template: Arc::new(SecretsTemplate::builtin().expect("the template")),

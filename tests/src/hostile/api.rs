@@ -15,6 +15,7 @@ use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::Timestamp;
 use controller::plan::Policy;
+use controller::rollback::RollbackGuard;
 use controller::service::{Parts, Service};
 use controller::store::MemoryStore;
 use controller::template::{PlatformLimits, SecretsTemplate};
@@ -125,6 +126,7 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     let service = Service::start(Parts {
         store: Arc::new(MemoryStore::new()),
         vault: Arc::new(MemoryVault::new(Arc::new(|| 1_800_000_000))),
+        rollback: RollbackGuard::none(),
         auditor: Auditor::in_memory().expect("a key").0,
         agent: Agent::attach(to, from, Epoch(1)).await.expect("the agent greets"),
         template,

@@ -51,6 +51,10 @@ impl Store for WatchedStore {
         self.inner.load(fabric).await
     }
 
+    async fn link(&self, fabric: &FabricId, at: Revision) -> Result<Option<String>, StoreError> {
+        self.inner.link(fabric, at).await
+    }
+
     async fn snapshot(
         &self,
         fabric: &FabricId,

@@ -11,6 +11,7 @@ use controller::auditor::Auditor;
 use controller::execute::Settings;
 use controller::model::{Fabric, Operation, OperationState, Secret, Timestamp};
 use controller::plan::{Policy, Request};
+use controller::rollback::RollbackGuard;
 use controller::service::{Parts, Revealed, Service, ServiceError};
 use fixtures::device::Check;
 use protocol::id::{Epoch, OperationId, ProfileName};
@@ -142,6 +143,7 @@ impl World<'_> {
                 director: Arc::clone(director),
                 kept: Arc::clone(&self.kept),
             }),
+            rollback: RollbackGuard::none(),
             auditor: Auditor::in_memory().unwrap().0,
             agent,
             template: Arc::clone(&self.tools.template),

@@ -20,6 +20,16 @@ pub struct Vault {
 pub enum VaultCommand {
     /// Give the vault a new key, without touching any value; while no daemon runs
     Rekey(Rekey),
+    /// Go on with a vault or store that came back from an older copy; while no daemon runs
+    AcceptRestored(AcceptRestored),
+}
+
+/// `keyturn vault accept-restored`
+#[derive(Debug, Args)]
+pub struct AcceptRestored {
+    /// Go on also without passwords that devices may have
+    #[arg(long)]
+    pub despite_loss: bool,
 }
 
 /// `keyturn vault rekey`

@@ -4,7 +4,7 @@ use protocol::id::SecretVersion;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::super::{Tag, VersionInfo};
+use super::super::{Mark, Tag, VersionInfo};
 use crate::disk::DiskError;
 use crate::disk::sqlite::Session;
 use crate::naming::SecretName;
@@ -98,6 +98,31 @@ pub(super) async fn proof(session: &mut Session) -> Result<(String, Vec<u8>), Di
         .fetch_one(session.connection())
         .await
         .map_err(|error| read_failed(session, error))
+}
+
+/// Returns what tells an older copy of the file from it.
+pub(super) async fn mark(session: &mut Session) -> Result<Mark, DiskError> {
+    let (vault, serial, note): (String, i64, String) =
+        sqlx::query_as("SELECT vault, serial, note FROM mark WHERE id = 1")
+            .fetch_one(session.connection())
+            .await
+            .map_err(|error| read_failed(session, error))?;
+    Ok(Mark { vault, serial: positive(session, serial)?, note })
+}
+
+/// Raises the mark, in a transaction of its own.
+pub(super) async fn raise_mark(
+    session: &mut Session,
+    serial: u64,
+    note: String,
+) -> Result<(), DiskError> {
+    sqlx::query("UPDATE mark SET serial = ?1, note = ?2 WHERE id = 1 AND serial <= ?1")
+        .bind(number(serial))
+        .bind(note)
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(|error| write_failed(session, error))
 }
 
 /// Adds a data key.

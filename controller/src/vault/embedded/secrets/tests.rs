@@ -207,7 +207,7 @@ async fn a_vault_of_the_first_layout_is_brought_to_this_one() {
             for column in ["updated", "not_before", "expires", "content_type", "tags"] {
                 session.run(&format!("ALTER TABLE secret DROP COLUMN {column}")).await?;
             }
-            session.run("DROP INDEX secret_by_name; DROP TABLE deleted").await?;
+            session.run("DROP INDEX secret_by_name; DROP TABLE deleted; DROP TABLE mark").await?;
             Ok::<_, VaultError>(session.run("PRAGMA user_version = 1").await?)
         })
         .await
