@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -209,13 +208,7 @@ fn bearer(file: &Path) -> Result<HeaderValue, ClientError> {
 }
 
 fn tls(ca: &Path) -> Result<ClientConfig, ClientError> {
-    let failed = |what: String| ClientError::Authority { file: ca.to_owned(), what };
-    let roots = trust::authorities(ca).map_err(failed)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| failed(source.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    trust::tls(Some(ca)).map_err(|what| ClientError::Authority { file: ca.to_owned(), what })
 }
 
 impl ApiFailure {

@@ -29,6 +29,8 @@ const CONTROLLER: &str = "
     data_dir:
     error:
     trust:
+    remote: trust
+    identity: error remote
     client: error trust
     disk: error
     document: error

@@ -3,13 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::keys::Keys;
 use super::{KeysFrom, OidcError};
@@ -133,15 +131,5 @@ fn client(url: &str, ca_file: Option<&Path>) -> Result<Client, OidcError> {
 
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, OidcError> {
     let whose = ca_file.map_or("of the system".to_owned(), |ca| format!("in `{}`", ca.display()));
-    let failed = |what: String| OidcError::Authorities { whose: whose.clone(), what };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| failed(source.to_string()))?;
-    let Some(ca) = ca_file else {
-        let builder = builder.with_platform_verifier();
-        return Ok(builder.map_err(|source| failed(source.to_string()))?.with_no_client_auth());
-    };
-    let roots = trust::authorities(ca).map_err(failed)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    trust::tls(ca_file).map_err(|what| OidcError::Authorities { whose, what })
 }
