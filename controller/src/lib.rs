@@ -23,6 +23,7 @@ pub mod generate;
 pub mod identity;
 pub mod inventory;
 pub mod journal;
+pub mod key_vault;
 pub mod model;
 pub mod naming;
 pub mod offline;

@@ -31,6 +31,7 @@ const CONTROLLER: &str = "
     trust:
     remote: trust
     identity: error remote
+    key_vault: error identity remote
     client: error trust
     disk: error
     document: error
