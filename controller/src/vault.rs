@@ -4,9 +4,10 @@
 //! certain that no device accepts it any more. The vault names the versions of a secret; the order
 //! of password sets is ours ([`protocol::id::PasswordSet`]) and not the vault's business.
 
+pub mod azure;
 mod cipher;
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 pub mod embedded;
 pub mod key;
 pub mod memory;
@@ -20,10 +21,12 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
+pub use self::azure::AzureVault;
 pub use self::embedded::EmbeddedVault;
 pub use self::memory::{MemoryVault, VaultFault};
 use crate::disk::DiskError;
 use crate::error::Fault;
+use crate::key_vault::KeyVaultError;
 use crate::naming::SecretName;
 
 /// A clock that was handed in: seconds since 1970-01-01T00:00:00Z.
@@ -345,9 +348,28 @@ pub enum VaultError {
         /// Why not.
         reason: String,
     },
+    /// A vault that others run refused or failed.
+    #[error(transparent)]
+    Remote(Box<KeyVaultError>),
+    /// The same, after some of the values of a set were stored.
+    #[error("store {asked} values in the vault: {stored} are stored")]
+    Partial {
+        /// How many were to be stored.
+        asked: usize,
+        /// How many are.
+        stored: usize,
+        /// Why the others are not.
+        source: Box<KeyVaultError>,
+    },
     /// The disk or the database file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl From<KeyVaultError> for VaultError {
+    fn from(source: KeyVaultError) -> Self {
+        Self::Remote(Box::new(source))
+    }
 }
 
 impl VaultError {
@@ -355,7 +377,8 @@ impl VaultError {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Partial { .. } => true,
+            Self::Remote(source) => source.is_outcome_unknown(),
             Self::Disk(disk) => disk.is_outcome_unknown(),
             _ => false,
         }
@@ -418,6 +441,7 @@ impl VaultError {
                  a file"
                 .to_owned(),
             Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
+            Self::Remote(source) | Self::Partial { source, .. } => return source.hint(),
             Self::Disk(disk) => return disk.hint(),
             Self::Cipher { .. } | Self::Short { .. } => return None,
         })
@@ -447,6 +471,7 @@ impl VaultError {
             | Self::Terminal { .. } => Fault::Operator,
             Self::Damaged { .. } | Self::Unreachable { .. } | Self::Cipher { .. } => Fault::Vault,
             Self::Short { .. } => Fault::Bug,
+            Self::Remote(source) | Self::Partial { source, .. } => source.fault(),
             Self::Disk(disk) => disk.fault(),
         }
     }

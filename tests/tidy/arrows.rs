@@ -40,7 +40,7 @@ const CONTROLLER: &str = "
     inventory: document duration error naming
     store: disk error
     template: document error
-    vault: disk error naming
+    vault: disk error key_vault naming remote
     rollback: disk error naming store vault
     generate: error template
     model: inventory naming

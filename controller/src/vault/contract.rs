@@ -1,4 +1,10 @@
-//! What every vault must do, whatever it is made of.
+//! What every vault must do, whatever it is made of. For tests only.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a suite of tests fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,22 +17,30 @@ use super::{Clock, Tag, Vault, VaultError, VersionInfo};
 use crate::naming::SecretName;
 
 /// Returns a clock that starts at 1,000 and moves on by one whenever it is read.
-pub(crate) fn clock() -> Clock {
+#[must_use]
+pub fn clock() -> Clock {
     let now = AtomicU64::new(1_000);
     Arc::new(move || now.fetch_add(1, Ordering::SeqCst))
 }
 
 /// Returns a password.
-pub(crate) fn password(text: &str) -> Password {
+///
+/// # Panics
+/// If the text is none.
+#[must_use]
+pub fn password(text: &str) -> Password {
     Password::new(text.to_owned()).unwrap()
 }
 
 fn name(text: &str) -> SecretName {
-    SecretName::for_tests(text)
+    SecretName::try_from(text.to_owned()).unwrap()
 }
 
 /// Runs the whole contract; `make` returns a new, empty vault each time.
-pub(crate) async fn contract<V: Vault + 'static>(make: impl AsyncFn() -> V) {
+///
+/// # Panics
+/// If the vault does not keep it.
+pub async fn contract<V: Vault + 'static>(make: impl AsyncFn() -> V) {
     what_was_put_is_got(&make().await).await;
     a_tag_stores_one_value(&make().await).await;
     a_set_is_one_commit_in_the_order_given(&make().await).await;

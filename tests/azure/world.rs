@@ -1,0 +1,95 @@
+//! A simulated Azure, and clients of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use controller::identity::{
+    Credential, Identity, IdentityError, IdentitySettings, ManagedIdentity, Principal,
+};
+use controller::key_vault::{KeyVault, KeyVaultError, KeyVaultSettings};
+use controller::naming::SecretName;
+use controller::remote::{Pace, Way};
+use controller::vault::AzureVault;
+use fixtures::key_vault::{Azure, CLIENT, SECRET, TENANT};
+
+/// The vault's ARM id.
+pub(crate) const ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/\
+                             lab/providers/Microsoft.KeyVault/vaults/kv";
+
+/// As in life, but for the pauses: a test waits for milliseconds.
+pub(crate) const PACE: Pace = Pace {
+    connect_max: Duration::from_secs(5),
+    request_max: Duration::from_secs(20),
+    first_pause: Duration::from_millis(1),
+    tries_max: 5,
+};
+
+/// An Azure and the files that its clients need.
+pub(crate) struct World {
+    pub(crate) azure: Azure,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let world =
+            Self { azure: Azure::start().await.unwrap(), dir: tempfile::tempdir().unwrap() };
+        world.write("ca.pem", world.azure.authority());
+        world.write("clientid", &format!("{CLIENT}\n"));
+        world.write("clientsecret", SECRET);
+        world
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        Way { ca_file: Some(self.dir.path().join("ca.pem")), address: Some(self.azure.address()) }
+    }
+
+    /// The application with its secret in a folder.
+    pub(crate) fn application(&self) -> Identity {
+        self.identity(Principal::Application {
+            tenant: Some(TENANT.to_owned()),
+            credential: Credential::Folder(self.dir.path().to_owned()),
+        })
+        .unwrap()
+    }
+
+    pub(crate) fn managed(&self) -> Principal {
+        let endpoint = Some(self.azure.imds_uri());
+        Principal::Managed(ManagedIdentity { endpoint, user_assigned: None })
+    }
+
+    pub(crate) fn identity(&self, principal: Principal) -> Result<Identity, IdentityError> {
+        let authority = Some(self.azure.login_uri());
+        let settings = IdentitySettings { principal, authority, way: self.way() };
+        Identity::open(&settings, PACE, Arc::new(now), |_name| None)
+    }
+
+    pub(crate) fn settings(&self) -> KeyVaultSettings {
+        KeyVaultSettings { uri: self.azure.vault_uri(), resource: None, way: self.way() }
+    }
+
+    pub(crate) fn client(&self, pace: Pace) -> Result<KeyVault, KeyVaultError> {
+        KeyVault::open(&self.settings(), self.application(), pace)
+    }
+
+    pub(crate) fn vault(&self) -> AzureVault {
+        AzureVault::new(self.client(PACE).unwrap(), ID, PACE, Arc::new(now))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+pub(crate) fn name(text: &str) -> SecretName {
+    SecretName::try_from(text.to_owned()).unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
