@@ -4,6 +4,7 @@
 //! Both are TOML files (`fabric.toml`, `passwords.toml`). A file is taken as a whole or not at all:
 //! the first thing that is wrong is reported with its place, and nothing is changed.
 
+mod archive;
 mod objection;
 mod parse;
 mod passwords;
@@ -18,6 +19,7 @@ use protocol::id::{FabricId, ProfileName, ResourceName};
 use protocol::status::DeviceRole;
 use serde::{Deserialize, Serialize};
 
+pub use self::archive::{ArchiveIdentity, SecretArchive};
 pub use self::objection::Objection;
 pub use self::passwords::CurrentPasswords;
 pub use self::read::{FILE_BYTES_MAX, InventoryError, private_text, stream_text};
@@ -55,6 +57,9 @@ pub struct FabricSpec {
     /// rotation that makes names of that format they still are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub older_names: BTreeMap<ProfileName, OlderName>,
+    /// The customer's own vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_archive: Option<SecretArchive>,
 }
 
 /// What an inventory says of a device.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use protocol::id::{
-    DeviceId, Epoch, FabricId, OperationId, PasswordSet, ProfileName, ResourceName,
+    DeviceId, Epoch, FabricId, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion,
 };
 use protocol::status::{AdministrativeState, ConfigurationState, ProvisioningState};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use time::macros::format_description;
 
 use crate::inventory::FabricSpec;
 
+mod copies;
 mod device;
 pub mod event;
 mod gone;
@@ -25,6 +26,7 @@ pub mod operation;
 mod sets;
 mod values;
 
+pub use self::copies::Copy;
 pub use self::device::{Device, Evidence, Proof, Secret};
 pub use self::event::Event;
 pub use self::gone::Gone;
@@ -122,6 +124,12 @@ pub struct Fabric {
     /// them. Nothing else refers to them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub purging: BTreeSet<Located>,
+    /// Versions that the customer's vault has, too, by what the own vault calls them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub copies: BTreeMap<SecretVersion, Copy>,
+    /// The first password set that is copied to the customer's vault; `None`: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_from: Option<PasswordSet>,
     /// The latest time that any event has told: a clock that is set back shortens no retention.
     #[serde(default)]
     pub latest: Timestamp,
@@ -207,6 +215,8 @@ impl Fabric {
             unremembered: None,
             former: Vec::new(),
             purging: BTreeSet::new(),
+            copies: BTreeMap::new(),
+            archived_from: None,
             latest: at,
             created: at,
             modified: at,

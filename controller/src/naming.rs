@@ -47,12 +47,24 @@ const KIND: &str = "devicePassword";
 /// The same inputs, in whatever ASCII case, always give the same name.
 #[must_use]
 pub fn name(fabric: &FabricId, profile: &ProfileName, device: Option<&ResourceName>) -> SecretName {
+    let hash = hash(fabric, profile.as_str(), device);
+    joined(fabric, profile.as_str(), &hash)
+}
+
+/// Returns the name of the secret by which it is tried out whether a vault takes secrets of a
+/// fabric. No user profile has it: their names have no `/`.
+#[must_use]
+pub fn probe(fabric: &FabricId) -> SecretName {
+    const PROBE: &str = "keyturn/probe";
+    joined(fabric, PROBE, &hash(fabric, PROBE, None))
+}
+
+fn joined(fabric: &FabricId, user: &str, hash: &str) -> SecretName {
     let subscription = legal(fabric.subscription());
     let group = legal(fabric.group().as_str());
     let place = legal(fabric.name().as_str());
-    let user = legal(profile.as_str());
-    let hash = hash(fabric, profile, device);
-    let fixed = [&subscription, &user, KIND, &hash].map(str::len).iter().sum::<usize>() + 5;
+    let user = legal(user);
+    let fixed = [&subscription, &user, KIND, hash].map(str::len).iter().sum::<usize>() + 5;
     let room = NAME_CHARACTERS_MAX.saturating_sub(fixed);
     let (group_length, place_length) = shares(group.len(), place.len(), room);
     let group: String = group.chars().take(group_length).collect();
@@ -74,9 +86,8 @@ fn shares(group: usize, fabric: usize, room: usize) -> (usize, usize) {
     }
 }
 
-fn hash(fabric: &FabricId, profile: &ProfileName, device: Option<&ResourceName>) -> String {
-    let inputs =
-        [fabric.subscription(), fabric.group().as_str(), fabric.name().as_str(), profile.as_str()];
+fn hash(fabric: &FabricId, profile: &str, device: Option<&ResourceName>) -> String {
+    let inputs = [fabric.subscription(), fabric.group().as_str(), fabric.name().as_str(), profile];
     let mut digest = Sha256::new();
     for input in inputs.into_iter().chain(device.map(ResourceName::as_str)) {
         digest.update((input.len() as u64).to_be_bytes());

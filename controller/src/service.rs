@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use protocol::credential;
 use protocol::id::{DeviceId, Epoch, FabricId, OperationId, ProfileName, ResourceName};
 use tokio::sync::{Mutex, Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::index::OperationIndex;
 use crate::agents::Agent;
@@ -22,6 +23,7 @@ use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
 
 mod adopt;
+mod archive;
 mod declare;
 mod delete;
 mod error;
@@ -34,6 +36,7 @@ mod secrets;
 mod state;
 
 pub use self::adopt::Applied;
+pub use self::archive::{ArchiveStatus, Archives, Compared, Found, NoArchives};
 pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::retention::{DeletedFabric, Review};
@@ -47,6 +50,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The passwords.
     pub vault: Arc<dyn Vault>,
+    /// The vaults of customers.
+    pub archives: Arc<dyn Archives>,
     /// What notices an older copy of either.
     pub rollback: RollbackGuard,
     /// The record of who did what.
@@ -81,6 +86,9 @@ pub struct Service {
     fabrics: RwLock<BTreeMap<FabricId, Keeper>>,
     /// Deleted fabrics of which something is left in the vault.
     deleted: RwLock<BTreeMap<FabricId, Keeper>>,
+    /// The tasks that copy secrets to customers' vaults.
+    copying: std::sync::Mutex<BTreeMap<FabricId, AbortOnDropHandle<()>>>,
+    sinks: Arc<archive::Sinks>,
     /// Marked when an operation has ended.
     rested: Arc<Notify>,
     /// Written before an operation is, so that none is ever missing in it.
@@ -114,6 +122,8 @@ impl Service {
             make_set,
             fabrics: RwLock::default(),
             deleted: RwLock::default(),
+            copying: std::sync::Mutex::default(),
+            sinks: Arc::default(),
             rested: Arc::default(),
             operations: OperationIndex::default(),
             declaring: Mutex::new(()),
@@ -168,11 +178,14 @@ impl Service {
         keeper.journal.read(|fabric| {
             fabric.operations.iter().for_each(|operation| self.operations.note(operation.id, &id));
         });
+        let copying = self.copy(&id, &keeper);
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), copying);
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).insert(id, keeper);
     }
 
     fn forget(&self, id: &FabricId) {
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.operations.forget_fabric(id);
     }
 

@@ -23,7 +23,7 @@ use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
 use crate::rollback::RollbackGuard;
-use crate::service::{Desk, Parts, Service};
+use crate::service::{Desk, NoArchives, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::embedded::{Place, Settled};
@@ -216,6 +216,7 @@ async fn open_service(
         store: archives.store,
         vault: archives.vault,
         rollback: archives.rollback,
+        archives: Arc::new(NoArchives),
         auditor,
         agent,
         template,

@@ -9,14 +9,14 @@ use protocol::status::DeviceRole;
 
 use super::{
     ConsolePath, DeviceSpec, DocumentError, FabricSpec, Inventory, Lockout, Objection,
-    PATHS_DEFAULT, PathKind, SerialPath, SshPath, rules,
+    PATHS_DEFAULT, PathKind, SerialPath, SshPath, archive, rules,
 };
 use crate::document::{self, Spot, Table, Value, quoted};
 use crate::duration;
 use crate::naming::OlderName;
 
-const FABRIC_KEYS: [&str; 5] =
-    ["id", "location", "feature-flags", "older-names", "current-passwords-file"];
+const FABRIC_KEYS: [&str; 6] =
+    ["id", "location", "feature-flags", "older-names", "current-passwords-file", "secret-archive"];
 const DEVICE_KEYS: [&str; 11] = [
     "name",
     "role",
@@ -126,7 +126,9 @@ fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentE
         .optional("current-passwords-file")
         .map(|value| value.read("the path of a file", path))
         .transpose()?;
-    Ok((FabricSpec { id, location, feature_flags, older_names }, spots, passwords))
+    let secret_archive = table.optional("secret-archive").map(archive::parse).transpose()?;
+    let spec = FabricSpec { id, location, feature_flags, older_names, secret_archive };
+    Ok((spec, spots, passwords))
 }
 
 fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentError> {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationKind, OperationState, Outcome, RebootProgress};
 use super::{
-    Device, Evidence, Fabric, Located, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp,
-    Upgrade, gone,
+    Copy, Device, Evidence, Fabric, Located, Lock, Notes, Origin, Proof, Secret, SetRecord,
+    Timestamp, Upgrade, gone,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::{OlderName, SecretName};
@@ -166,6 +166,15 @@ pub enum Event {
         /// The new fence.
         epoch: Epoch,
     },
+    /// The customer's vault has confirmed copies of versions.
+    Copied {
+        /// What the own vault calls them, and what that one does.
+        versions: Vec<(SecretVersion, SecretVersion)>,
+        /// That vault's URI.
+        vault_uri: String,
+        /// When.
+        at: Timestamp,
+    },
     /// An operation was admitted.
     OperationStarted {
         /// The operation.
@@ -231,6 +240,7 @@ impl Event {
             | Self::FabricPurged { at }
             | Self::PurgeDecided { at, .. }
             | Self::Purged { at, .. }
+            | Self::Copied { at, .. }
             | Self::GoneReleased { at, .. }
             | Self::OperationEnded { at, .. } => Some(*at),
             Self::OperationStarted { operation } => Some(operation.started),
@@ -282,7 +292,13 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             fabric.modified = *at;
         }
         Event::FabricPurged { at: _ } => gone::purged(fabric),
-        Event::PurgeDecided { versions, at: _ } => fabric.give_up(versions),
+        Event::PurgeDecided { versions, at: _ } => {
+            fabric.give_up(versions);
+            versions.iter().for_each(|(_name, version)| drop(fabric.copies.remove(version)));
+        }
+        Event::Copied { versions, vault_uri, at } => {
+            copied(fabric, versions, vault_uri, *at);
+        }
         Event::Purged { versions, at: _ } => {
             versions.iter().for_each(|version| {
                 fabric.purging.remove(version);
@@ -345,8 +361,22 @@ fn declare_fabric(fabric: &mut Fabric, spec: &FabricSpec, at: Timestamp) {
         let next = Fabric::new(fabric.id.clone(), spec.clone(), at);
         gone::begin_again(fabric, next);
     }
-    fabric.spec = spec.clone();
+    let before = std::mem::replace(&mut fabric.spec, spec.clone());
+    let before = before.secret_archive.as_ref().and_then(|archive| archive.target());
+    fabric.archive_from(before);
     fabric.modified = at;
+}
+
+fn copied(
+    fabric: &mut Fabric,
+    versions: &[(SecretVersion, SecretVersion)],
+    vault_uri: &str,
+    at: Timestamp,
+) {
+    for (own, version) in versions {
+        let copy = Copy { version: version.clone(), vault_uri: vault_uri.to_owned(), at };
+        fabric.copies.insert(own.clone(), copy);
+    }
 }
 
 fn noted(

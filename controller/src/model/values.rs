@@ -36,7 +36,7 @@ impl Fabric {
         self.sets.iter().flat_map(|(set, record)| self.values_of(*set, record)).collect()
     }
 
-    fn values_of(&self, set: PasswordSet, record: &SetRecord) -> Vec<Value> {
+    pub(super) fn values_of(&self, set: PasswordSet, record: &SetRecord) -> Vec<Value> {
         let value = |profile: &ProfileName, owner: Option<&ResourceName>, name, version: &_| {
             let (profile, owner) = (profile.clone(), owner.cloned());
             Value { set, profile, owner, located: (name, SecretVersion::clone(version)) }

@@ -92,6 +92,7 @@ pub(super) fn fabric() -> Fabric {
         location: "local".to_owned(),
         feature_flags: [].into(),
         older_names: [].into(),
+        secret_archive: None,
     };
     let mut fabric = Fabric::new(id, spec, Timestamp(0));
     for (text, group) in [

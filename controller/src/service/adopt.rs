@@ -94,6 +94,7 @@ impl Service {
         }
         if !nothing {
             self.admit_declaration(&before, &draft)?;
+            self.check_archive(&before, &inventory.fabric, known.is_some()).await?;
             let keeper = match known {
                 Some(keeper) => keeper,
                 None => self.declare(&before).await?,

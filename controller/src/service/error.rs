@@ -116,6 +116,15 @@ pub enum ServiceError {
         #[source]
         source: VaultError,
     },
+    /// The customer's own vault does not take secrets. Nothing was changed.
+    #[error("use the customer's vault {vault}")]
+    Archive {
+        /// The vault.
+        vault: String,
+        /// Why not.
+        #[source]
+        source: VaultError,
+    },
     /// The store did not do its work.
     #[error("read the store")]
     Store {
@@ -211,6 +220,12 @@ impl ServiceError {
                 Some("use another name; `keyturn fabric rotate-password` sets this one".to_owned())
             }
             Self::Vault { source } => source.hint(),
+            Self::Archive { source, .. } => {
+                let role = "let the identity that Keyturn has there get, list, set and delete \
+                            secrets: the role Key Vault Secrets Officer, or an access policy with \
+                            these rights";
+                Some(source.hint().map_or_else(|| role.to_owned(), |hint| format!("{hint}; {role}")))
+            }
             Self::Store { source } => source.hint(),
             Self::Journal { source } => source.hint(),
             Self::Audit { source } => source.hint(),
@@ -236,6 +251,7 @@ impl ServiceError {
             | Self::SecretOfDevices { .. }
             | Self::Fixed { .. } => Fault::Operator,
             Self::Vault { source } => source.fault(),
+            Self::Archive { .. } => Fault::Operator,
             Self::Store { source } => source.fault(),
             Self::Journal { source } => source.fault(),
             Self::Audit { source } => source.fault(),

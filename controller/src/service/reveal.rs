@@ -82,7 +82,13 @@ impl Service {
                 Some((profile.clone(), secret.clone(), wanted))
             })?
             .ok_or_else(not_found)?;
-        self.opened(device.clone(), profile, secret, wanted).await?.ok_or_else(not_found)
+        let opened = self.opened(device.clone(), profile, secret, wanted).await?;
+        let mut revealed = opened.ok_or_else(not_found)?;
+        let ArchiveReference { secret_name: name, secret_version: version, .. } =
+            revealed.reference.clone();
+        revealed.reference =
+            self.read(&fabric, |fabric| self.archive_of(fabric, &name, &version))?;
+        Ok(revealed)
     }
 
     /// Reveals what may open the hardware of a device that was deleted or replaced in a fabric, or in
@@ -173,7 +179,27 @@ impl Service {
         let credential = &secret.credential;
         let set = credential.current.or_else(|| credential.candidates().first().copied())?;
         let (name, version) = fabric.located(device, profile, set)?;
-        Some(self.archive(&name, &version))
+        Some(self.archive_of(fabric, &name, &version))
+    }
+
+    /// Returns where customers find a value: in their own vault, once that has confirmed it.
+    fn archive_of(
+        &self,
+        fabric: &Fabric,
+        name: &SecretName,
+        version: &SecretVersion,
+    ) -> ArchiveReference {
+        let copy = fabric.copy_of(version);
+        let Some((copy, archive)) = copy.zip(fabric.spec.secret_archive.as_ref()) else {
+            return self.archive(name, version);
+        };
+        let (base, version) = (&copy.vault_uri, &copy.version);
+        ArchiveReference {
+            key_vault_uri: format!("{base}/secrets/{}/{version}", name.as_str()),
+            key_vault_id: archive.key_vault_id.clone().unwrap_or_else(|| base.clone()),
+            secret_name: name.clone(),
+            secret_version: version.clone(),
+        }
     }
 
     fn archive(&self, name: &SecretName, version: &SecretVersion) -> ArchiveReference {

@@ -17,7 +17,7 @@ use controller::edge::key_vault::{self, Settings};
 use controller::model::Timestamp;
 use controller::plan::Request as Ask;
 use controller::rollback::RollbackGuard;
-use controller::service::Desk;
+use controller::service::{Desk, NoArchives};
 use controller::vault::EmbeddedVault;
 use controller::vault::embedded::Place;
 use protocol::id::FabricId;
@@ -66,7 +66,12 @@ pub(crate) async fn site_with(devices: &[&str], settings: &Settings) -> Site {
     let vault = Arc::new(EmbeddedVault::open(dir.path(), place, clock).await.unwrap());
     let kept = Arc::clone(&vault);
     let store = Arc::new(world.store.reopen());
-    let archives = Archives { store, vault: kept, rollback: RollbackGuard::none() };
+    let archives = Archives {
+        store,
+        vault: kept,
+        rollback: RollbackGuard::none(),
+        customers: Arc::new(NoArchives),
+    };
     world.service = start_over(archives, hasty(), &world.auditor, &world.devices).await;
     let desk = Arc::new(Desk::new(Arc::clone(&world.service), vault));
     let tokens = Arc::new(Tokens::in_memory(TOKEN));

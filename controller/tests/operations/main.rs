@@ -7,6 +7,7 @@
 )]
 
 mod adopting;
+mod archive;
 mod keeping;
 mod older;
 mod reboot;

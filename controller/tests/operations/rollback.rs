@@ -31,7 +31,12 @@ async fn on_disk(dir: &Path, world: &World) -> (Arc<Service>, RollbackGuard) {
         retry_backoff: Duration::from_millis(1),
         ..Settings::default()
     };
-    let archives = Archives { store, vault, rollback: rollback.clone() };
+    let archives = Archives {
+        store,
+        vault,
+        rollback: rollback.clone(),
+        customers: Arc::new(controller::service::NoArchives),
+    };
     (start_over(archives, settings, &world.auditor, &world.devices).await, rollback)
 }
 

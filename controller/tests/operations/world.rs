@@ -14,7 +14,7 @@ use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{Operation, OperationState, Timestamp};
 use controller::plan::Policy;
 use controller::rollback::RollbackGuard;
-use controller::service::{Parts, Service};
+use controller::service::{Archives as CustomerArchives, NoArchives, Parts, Service};
 use controller::store::{MemoryStore, Store};
 use controller::template::{PlatformLimits, SecretsTemplate};
 use controller::vault::{MemoryVault, Vault};
@@ -151,6 +151,7 @@ pub(crate) async fn start(
         store: Arc::new(store.reopen()),
         vault: Arc::new(vault.clone()),
         rollback: RollbackGuard::none(),
+        customers: Arc::new(NoArchives),
     };
     start_over(archives, Settings::default(), auditor, devices).await
 }
@@ -160,6 +161,7 @@ pub(crate) struct Archives {
     pub store: Arc<dyn Store>,
     pub vault: Arc<dyn Vault>,
     pub rollback: RollbackGuard,
+    pub customers: Arc<dyn CustomerArchives>,
 }
 
 /// Starts a service over what there is.
@@ -185,6 +187,7 @@ pub(crate) async fn start_over(
         store: archives.store,
         vault: archives.vault,
         rollback: archives.rollback,
+        archives: archives.customers,
         auditor: auditor.clone(),
         agent,
         template: Arc::new(SecretsTemplate::builtin().unwrap()),

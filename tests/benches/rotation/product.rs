@@ -95,6 +95,7 @@ async fn service(data: &Path) -> Arc<Service> {
         store,
         vault,
         rollback: rollback.expect("a mark"),
+        archives: Arc::new(controller::service::NoArchives),
         auditor: auditor::open(data).await.expect("an audit"),
         agent: agent.await.expect("the agent greets"),
         template: Arc::new(SecretsTemplate::builtin().expect("the template")),

@@ -127,6 +127,7 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
         store: Arc::new(MemoryStore::new()),
         vault: Arc::new(MemoryVault::new(Arc::new(|| 1_800_000_000))),
         rollback: RollbackGuard::none(),
+        archives: Arc::new(controller::service::NoArchives),
         auditor: Auditor::in_memory().expect("a key").0,
         agent: Agent::attach(to, from, Epoch(1)).await.expect("the agent greets"),
         template,

@@ -144,6 +144,7 @@ impl World<'_> {
                 kept: Arc::clone(&self.kept),
             }),
             rollback: RollbackGuard::none(),
+            archives: Arc::new(controller::service::NoArchives),
             auditor: Auditor::in_memory().unwrap().0,
             agent,
             template: Arc::clone(&self.tools.template),

@@ -178,7 +178,8 @@ fn described_fabric(resource: &mut Resource, id: &FabricId) -> Result<FabricSpec
         .ok_or_else(|| invalid("The property 'location' is missing.").target("location"))?;
     let feature_flags = resource.feature_flags().unwrap_or_default();
     let older_names = BTreeMap::new();
-    Ok(FabricSpec { id: id.clone(), location, feature_flags, older_names })
+    let (id, secret_archive) = (id.clone(), None);
+    Ok(FabricSpec { id, location, feature_flags, older_names, secret_archive })
 }
 
 /// Returns the fabric that a device is of, or is declared to be of.

@@ -1,0 +1,52 @@
+//! Copies of a fabric's secrets in the customer's own vault.
+
+use protocol::id::SecretVersion;
+use serde::{Deserialize, Serialize};
+
+use super::{Fabric, Origin, Timestamp, Value};
+
+/// A version that the customer's vault has confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Copy {
+    /// What that vault calls it.
+    pub version: SecretVersion,
+    /// That vault's URI.
+    pub vault_uri: String,
+    /// When it was confirmed.
+    pub at: Timestamp,
+}
+
+impl Fabric {
+    /// Returns the copy of a version in the vault that secrets are copied to now.
+    #[must_use]
+    pub fn copy_of(&self, version: &SecretVersion) -> Option<&Copy> {
+        let target = self.spec.secret_archive.as_ref()?.target()?;
+        self.copies.get(version).filter(|copy| copy.vault_uri == target)
+    }
+
+    /// Returns what is still to be copied, in the order of password sets: what rotations have made
+    /// since that vault is used.
+    #[must_use]
+    pub fn to_copy(&self) -> Vec<Value> {
+        let Some(from) = self.archived_from else { return Vec::new() };
+        let sets = self.sets.range(from..);
+        let sets = sets.filter(|(_set, record)| record.origin == Origin::Rotated);
+        let mut left: Vec<Value> =
+            sets.flat_map(|(set, record)| self.values_of(*set, record)).collect();
+        left.retain(|value| self.copy_of(&value.located.1).is_none());
+        left.dedup_by(|one, other| one.located == other.located);
+        left
+    }
+
+    /// Notes from which set on secrets are copied, when the vault that they are copied to changes:
+    /// from the next one on, as what devices have now was never meant for it.
+    pub(super) fn archive_from(&mut self, before: Option<&str>) {
+        let target = self.spec.secret_archive.as_ref().and_then(|archive| archive.target());
+        match target {
+            None => self.archived_from = None,
+            Some(now) if before == Some(now) && self.archived_from.is_some() => {}
+            Some(_other) => self.archived_from = Some(self.next_set()),
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Copies of secrets in the customer's own vault.
+//!
+//! What is to be copied follows from the journal: every version that a rotation has made since that
+//! vault is used, and that it has not confirmed. So nothing is forgotten and nothing is copied twice,
+//! whenever the process is killed. Copying holds no rotation up: it goes on beside it, in the order of
+//! password sets, and where it fails it is tried again, each time after a longer pause.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use protocol::id::{FabricId, SecretVersion};
+use protocol::password::Password;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Keeper, Service, ServiceError};
+use crate::audit::Entry as Record;
+use crate::auditor::Auditor;
+use crate::execute::Clock;
+use crate::inventory::{FabricSpec, SecretArchive};
+use crate::journal::Entry;
+use crate::model::{Event, Fabric, Timestamp, Value};
+use crate::naming::{self, SecretName};
+use crate::vault::{Tag, Vault, VaultError};
+
+/// Versions in one batch: a rotation of a fabric whose devices share their passwords is one.
+const BATCH: usize = 50;
+
+/// Versions a second, beyond the first batch: below the 300 writes in ten seconds that Azure Key
+/// Vault takes.
+const A_SECOND: u32 = 25;
+
+/// The pause after the first failure, doubled for each further one, and the longest.
+const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Opens the vaults of customers.
+pub trait Archives: Send + Sync + fmt::Debug {
+    /// Returns a client of a vault. Asks nobody yet.
+    ///
+    /// # Errors
+    /// Returns why there can be none.
+    fn open(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError>;
+}
+
+/// An installation that reaches no vault of a customer.
+#[derive(Clone, Copy, Debug)]
+pub struct NoArchives;
+
+impl Archives for NoArchives {
+    fn open(&self, _archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError> {
+        let reason = "this installation has no client of other vaults".to_owned();
+        Err(VaultError::Unreachable { reason })
+    }
+}
+
+/// How the copying of a fabric's secrets goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveStatus {
+    /// What is declared.
+    pub archive: Option<SecretArchive>,
+    /// Versions that the vault has confirmed.
+    pub copied: usize,
+    /// Versions that are still to be copied.
+    pub pending: usize,
+    /// Since when the oldest of them has been stored.
+    pub pending_since: Option<Timestamp>,
+    /// When a copy was confirmed last.
+    pub last_copied: Option<Timestamp>,
+    /// What has failed since then, with what mends it, and when it was tried.
+    pub last_error: Option<(String, Option<String>, Timestamp)>,
+}
+
+/// What a comparison of one copy has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The customer's vault has the same value.
+    Same,
+    /// It has another one.
+    Different,
+    /// It has none, or does not give it.
+    Missing,
+}
+
+/// A copy that was compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The secret.
+    pub name: SecretName,
+    /// What the own vault calls the version.
+    pub version: SecretVersion,
+    /// What the customer's vault calls it.
+    pub copy: SecretVersion,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What is known of the copying of each fabric, beside its journal.
+#[derive(Debug, Default)]
+pub(super) struct Sinks(std::sync::Mutex<BTreeMap<FabricId, Sink>>);
+
+#[derive(Clone, Debug, Default)]
+struct Sink {
+    last_error: Option<(String, Option<String>, Timestamp)>,
+    /// Ends a pause.
+    again: Arc<Notify>,
+}
+
+impl Sinks {
+    fn with<T>(&self, fabric: &FabricId, f: impl FnOnce(&mut Sink) -> T) -> T {
+        let mut sinks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f(sinks.entry(fabric.clone()).or_default())
+    }
+}
+
+impl Service {
+    /// Says how the copying of a fabric's secrets goes.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::NotFound`].
+    pub fn archive_status(&self, fabric: &FabricId) -> Result<ArchiveStatus, ServiceError> {
+        let last_error = self.sinks.with(fabric, |sink| sink.last_error.clone());
+        self.read(fabric, |fabric| {
+            let pending = fabric.to_copy();
+            let stored = |value: &Value| fabric.sets.get(&value.set).map(|record| record.stored);
+            let target = fabric.spec.secret_archive.as_ref().and_then(SecretArchive::target);
+            let copies = fabric.copies.values();
+            let copies = copies.filter(|copy| Some(copy.vault_uri.as_str()) == target);
+            let (copied, last_copied) = (copies.clone().count(), copies.map(|copy| copy.at).max());
+            ArchiveStatus {
+                archive: fabric.spec.secret_archive.clone(),
+                copied,
+                pending: pending.len(),
+                pending_since: pending.iter().filter_map(stored).min(),
+                last_copied,
+                last_error: last_error.filter(|_error| !pending.is_empty()),
+            }
+        })
+    }
+
+    /// Tries at once what would be tried later.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::NotFound`].
+    pub fn retry_archive(&self, fabric: &FabricId) -> Result<(), ServiceError> {
+        self.keeper(fabric)?;
+        self.sinks.with(fabric, |sink| sink.again.notify_one());
+        Ok(())
+    }
+
+    /// Compares every copy with what the own vault has, by digest.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError`] where a vault cannot be asked.
+    pub async fn verify_archive(&self, id: &FabricId) -> Result<Vec<Compared>, ServiceError> {
+        let (archive, copies) = self.read(id, |fabric| {
+            let values = fabric.values().into_iter();
+            let copies = values.filter_map(|value| {
+                let (name, version) = value.located;
+                let copy = fabric.copy_of(&version)?.version.clone();
+                Some((name, version, copy))
+            });
+            (fabric.spec.secret_archive.clone(), copies.collect::<Vec<_>>())
+        })?;
+        let Some(archive) = archive.filter(|archive| archive.use_key_vault) else {
+            return Ok(Vec::new());
+        };
+        let sink = self.open_archive(&archive)?;
+        let mut all = Vec::with_capacity(copies.len());
+        for (name, version, copy) in copies {
+            let own = self.parts.vault.get(&name, &version).await;
+            let own = own.map_err(|source| ServiceError::Vault { source })?;
+            let found = compare(&*sink, &name, &copy, &own).await;
+            let found = found.map_err(|source| archive_error(&archive, source))?;
+            all.push(Compared { name, version, copy, found });
+        }
+        Ok(all)
+    }
+
+    fn open_archive(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, ServiceError> {
+        self.parts.archives.open(archive).map_err(|source| archive_error(archive, source))
+    }
+
+    /// Tries the customer's vault out where one is declared that was not used before.
+    pub(super) async fn check_archive(
+        &self,
+        before: &Fabric,
+        now: &FabricSpec,
+        is_known: bool,
+    ) -> Result<(), ServiceError> {
+        let same = is_known && before.spec.secret_archive == now.secret_archive;
+        match now.secret_archive.as_ref().filter(|archive| archive.use_key_vault && !same) {
+            Some(archive) => self.probe_archive(&now.id, archive).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tries out whether a vault takes secrets, gives them, and lets them be removed: what it does
+    /// not allow is found out when it is declared, and not by the first rotation.
+    async fn probe_archive(
+        &self,
+        fabric: &FabricId,
+        archive: &SecretArchive,
+    ) -> Result<(), ServiceError> {
+        let failed = |source| archive_error(archive, source);
+        let sink = self.open_archive(archive)?;
+        let name = naming::probe(fabric);
+        let (tag, value) = (Tag::new(&uuid::Uuid::new_v4().to_string()), random()?);
+        let version = sink.put(&name, &tag, &value).await.map_err(failed)?;
+        let found = compare(&*sink, &name, &version, &value).await.map_err(failed)?;
+        sink.purge(&name, &version).await.map_err(failed)?;
+        match found {
+            Found::Same => Ok(()),
+            Found::Different | Found::Missing => {
+                Err(failed(VaultError::NotFound { name, version }))
+            }
+        }
+    }
+
+    /// Starts a task that copies what a fabric's rotations make, until its handle is dropped.
+    pub(super) fn copy(&self, id: &FabricId, keeper: &Keeper) -> AbortOnDropHandle<()> {
+        let copier = Copier {
+            fabric: id.clone(),
+            keeper: keeper.clone(),
+            vault: Arc::clone(&self.parts.vault),
+            archives: Arc::clone(&self.parts.archives),
+            auditor: self.parts.auditor.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            sinks: Arc::clone(&self.sinks),
+        };
+        AbortOnDropHandle::new(tokio::spawn(copier.run()))
+    }
+}
+
+fn archive_error(archive: &SecretArchive, source: VaultError) -> ServiceError {
+    ServiceError::Archive { vault: archive.vault_uri.clone(), source }
+}
+
+/// Makes a value for a probe.
+fn random() -> Result<Password, ServiceError> {
+    let bytes: [u8; 32] = rand::random();
+    Password::new(hex::encode(bytes)).map_err(|_source| ServiceError::Vault {
+        source: VaultError::Cipher { doing: "make a value to try a vault out with" },
+    })
+}
+
+async fn compare(
+    sink: &dyn Vault,
+    name: &SecretName,
+    copy: &SecretVersion,
+    own: &Password,
+) -> Result<Found, VaultError> {
+    match sink.get(name, copy).await {
+        Ok(value) if value.matches(own) => Ok(Found::Same),
+        Ok(_other) => Ok(Found::Different),
+        Err(
+            VaultError::NotFound { .. }
+            | VaultError::NoSecret { .. }
+            | VaultError::Disabled { .. }
+            | VaultError::Purged { .. },
+        ) => Ok(Found::Missing),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies the secrets of one fabric.
+struct Copier {
+    fabric: FabricId,
+    keeper: Keeper,
+    vault: Arc<dyn Vault>,
+    archives: Arc<dyn Archives>,
+    auditor: Auditor,
+    clock: Clock,
+    sinks: Arc<Sinks>,
+}
+
+/// What decides whether there is something to copy, and costs nothing to look at.
+type Sign = (Option<String>, Option<protocol::id::PasswordSet>);
+
+fn sign(fabric: &Fabric) -> Sign {
+    let target = fabric.spec.secret_archive.as_ref().and_then(SecretArchive::target);
+    (target.map(str::to_owned), fabric.newest_set())
+}
+
+impl Copier {
+    async fn run(self) {
+        let mut changes = self.keeper.journal.changes();
+        let again = self.sinks.with(&self.fabric, |sink| Arc::clone(&sink.again));
+        let mut failures = 0;
+        loop {
+            changes.mark_unchanged();
+            let seen = self.keeper.journal.read(sign);
+            match self.copy_batch().await {
+                Ok(0) => {
+                    failures = 0;
+                    self.sinks.with(&self.fabric, |sink| sink.last_error = None);
+                    loop {
+                        if changes.changed().await.is_err() {
+                            return;
+                        }
+                        if self.keeper.journal.read(sign) != seen {
+                            break;
+                        }
+                    }
+                }
+                Ok(copied) => {
+                    failures = 0;
+                    let copied = u32::try_from(copied).unwrap_or(A_SECOND);
+                    tokio::time::sleep(Duration::from_secs(1) * copied / A_SECOND).await;
+                }
+                Err(error) => {
+                    self.note(&error);
+                    let pause = PAUSE.saturating_mul(2_u32.saturating_pow(failures));
+                    failures = failures.saturating_add(1);
+                    // Either way it is time.
+                    let _elapsed = timeout(pause.min(PAUSE_MAX), again.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Copies the oldest versions that are to be copied, and returns how many.
+    async fn copy_batch(&self) -> Result<usize, ServiceError> {
+        let (archive, mut values) = self
+            .keeper
+            .journal
+            .read(|fabric| (fabric.spec.secret_archive.clone(), fabric.to_copy()));
+        let Some(archive) = archive.filter(|_archive| !values.is_empty()) else { return Ok(0) };
+        values.truncate(BATCH);
+        let items: Vec<_> = values.into_iter().map(|value| value.located).collect();
+        let opened = self.vault.get_all(&items).await;
+        let opened = opened.map_err(|source| ServiceError::Vault { source })?;
+        let sink =
+            self.archives.open(&archive).map_err(|source| archive_error(&archive, source))?;
+        self.record(&archive, items.len()).await?;
+        let tagged: Vec<_> = items
+            .iter()
+            .zip(&opened)
+            .map(|((name, version), value)| (name.clone(), Tag::new(&version.0), value))
+            .collect();
+        let copies = sink.put_all(&tagged).await;
+        let copies = copies.map_err(|source| archive_error(&archive, source))?;
+        let versions = items.into_iter().map(|(_name, version)| version).zip(copies).collect();
+        let (at, vault_uri) = ((self.clock)(), archive.vault_uri);
+        let copied = Event::Copied { versions, vault_uri, at };
+        let decide = move |_fabric: &Fabric| {
+            Ok::<_, ServiceError>((vec![Entry::Durable(copied.clone())], ()))
+        };
+        let written = self.keeper.journal.write(decide).await;
+        written.map_err(|source| ServiceError::Journal { source })??;
+        Ok(tagged.len())
+    }
+
+    /// Passwords leave the house: that is in the audit before they do.
+    async fn record(&self, archive: &SecretArchive, count: usize) -> Result<(), ServiceError> {
+        let on = format!("{}?count={count}&to={}", self.fabric, archive.vault_uri);
+        let entry =
+            Record::requested("keyturn", "Keyturn/secrets/archive/action", &on, (self.clock)());
+        let written = self.auditor.write(entry).await;
+        written.map(drop).map_err(|source| ServiceError::Audit { source })
+    }
+
+    fn note(&self, error: &ServiceError) {
+        let source = std::error::Error::source(error);
+        let text = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        let (hint, at) = (error.hint(), (self.clock)());
+        tracing::warn!(fabric = %self.fabric.name(), error = text, hint, "secrets are not copied");
+        self.sinks.with(&self.fabric, |sink| sink.last_error = Some((text, hint, at)));
+    }
+}

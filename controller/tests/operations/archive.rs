@@ -1,0 +1,192 @@
+//! Copies of secrets in the customer's own vault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::execute::Settings;
+use controller::inventory::SecretArchive;
+use controller::model::OperationState;
+use controller::plan::Request;
+use controller::rollback::RollbackGuard;
+use controller::service::{Archives as CustomerArchives, Found, Service, ServiceError};
+use controller::vault::{MemoryVault, Vault, VaultError, VaultFault};
+use protocol::password::Password;
+
+use crate::world::{Archives, World, start_over, world};
+
+const CUSTOMER: &str = "https://customer.example.net";
+
+/// The vaults of customers: one.
+#[derive(Clone, Debug)]
+struct Customers(MemoryVault);
+
+impl CustomerArchives for Customers {
+    fn open(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError> {
+        assert_eq!(archive.vault_uri, CUSTOMER);
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+async fn start(world: &World, customer: &MemoryVault) -> Arc<Service> {
+    let archives = Archives {
+        store: Arc::new(world.store.reopen()),
+        vault: Arc::new(world.vault.clone()),
+        rollback: RollbackGuard::none(),
+        customers: Arc::new(Customers(customer.clone())),
+    };
+    start_over(archives, Settings::default(), &world.auditor, &world.devices).await
+}
+
+/// A world whose inventory may name the customer's vault.
+async fn with_customer(is_used: bool) -> (World, MemoryVault) {
+    let mut world = world(&["ce-01", "ce-02", "ts-01"]).await;
+    let customer = MemoryVault::new(Arc::new(|| 1_800_000_000));
+    world.service = start(&world, &customer).await;
+    if is_used {
+        world.inventory = used(&world.inventory);
+    }
+    (world, customer)
+}
+
+fn used(inventory: &str) -> String {
+    let archive = format!("secret-archive = {{ vault-uri = \"{CUSTOMER}\" }}\n");
+    inventory.replace("location = ", &format!("{archive}location = "))
+}
+
+async fn rotate(world: &World) {
+    let id = world.service.submit(&world.fabric(), Request::Rotate, None).await.unwrap();
+    let operation = world.wait(id).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+}
+
+/// Waits until nothing is left to be copied.
+async fn settled(world: &World) {
+    while world.service.archive_status(&world.fabric()).unwrap().pending > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_the_next_rotation_on_secrets_are_copied_and_references_point_to_the_copies() {
+    let (world, customer) = with_customer(true).await;
+    world.adopt().await;
+    let probed = customer.len();
+    assert_eq!(probed, 0, "what was tried out is gone");
+    let id = world.device_id("ce-01");
+    let own = world.service.reveal(&id, "admin").await.unwrap().reference;
+    assert!(own.key_vault_uri.starts_with("https://memory.vault.invalid/"), "{own:?}");
+    rotate(&world).await;
+    settled(&world).await;
+    assert_eq!(customer.len(), 6);
+    for (device, user) in [("ce-01", "admin"), ("ce-02", "TelcoRO"), ("ts-01", "root")] {
+        let revealed = world.service.reveal(&world.device_id(device), user).await.unwrap();
+        let reference = &revealed.reference;
+        let start = format!("{CUSTOMER}/secrets/{}/", reference.secret_name.as_str());
+        assert!(reference.key_vault_uri.starts_with(&start), "{reference:?}");
+        let copy = customer.get(&reference.secret_name, &reference.secret_version).await.unwrap();
+        assert!(copy.matches(&revealed.value), "{user} on {device}");
+    }
+    let log = world.paper.text();
+    assert!(log.contains("Keyturn/secrets/archive/action") && log.contains(CUSTOMER));
+    let compared = world.service.verify_archive(&world.fabric()).await.unwrap();
+    assert_eq!(compared.len(), 6);
+    assert!(compared.iter().all(|one| one.found == Found::Same));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_takes_nothing_is_found_out_when_it_is_declared() {
+    let (world, customer) = with_customer(true).await;
+    customer.faults().set(VaultFault::ReadOnly);
+    let inventory = controller::inventory::Inventory::parse(
+        "fabric.toml",
+        ".".as_ref(),
+        &world.inventory,
+        None,
+    );
+    let inventory = inventory.unwrap();
+    let passwords = controller::inventory::CurrentPasswords::parse(
+        "passwords.toml",
+        &world.passwords,
+        &inventory,
+        None,
+    );
+    let error = world.service.apply(inventory, passwords.unwrap()).await.unwrap_err();
+    let ServiceError::Archive { vault, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(vault, CUSTOMER);
+    assert!(error.hint().unwrap().contains("Key Vault Secrets Officer"), "{:?}", error.hint());
+    assert!(world.service.fabrics().is_empty(), "nothing was declared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_fails_holds_no_rotation_up_and_has_everything_in_the_end() {
+    let (world, customer) = with_customer(true).await;
+    world.adopt().await;
+    for fault in [VaultFault::DownBefore, VaultFault::DownAfter, VaultFault::Full] {
+        customer.faults().set(fault);
+        rotate(&world).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let status = world.service.archive_status(&world.fabric()).unwrap();
+        assert!(status.pending >= 6 && status.last_error.is_some(), "{fault:?} {status:?}");
+        let reference =
+            world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap().reference;
+        assert!(reference.key_vault_uri.contains("memory.vault.invalid"), "{fault:?}");
+    }
+    customer.faults().clear();
+    world.service.retry_archive(&world.fabric()).unwrap();
+    let before = tokio::time::Instant::now();
+    settled(&world).await;
+    assert!(before.elapsed() < Duration::from_secs(10), "it was tried at once");
+    let status = world.service.archive_status(&world.fabric()).unwrap();
+    assert_eq!((status.copied, status.last_error), (18, None));
+    // What was stored before an answer was lost is not stored again.
+    assert_eq!(customer.len(), 18);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copying_goes_on_after_a_restart() {
+    let (mut world, customer) = with_customer(true).await;
+    world.adopt().await;
+    customer.faults().set(VaultFault::DownAfter);
+    rotate(&world).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    customer.faults().clear();
+    world.service = start(&world, &customer).await;
+    settled(&world).await;
+    let status = world.service.archive_status(&world.fabric()).unwrap();
+    assert_eq!((status.copied, customer.len()), (6, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_before_the_vault_was_declared_is_not_copied() {
+    let (mut world, customer) = with_customer(false).await;
+    world.adopt().await;
+    rotate(&world).await;
+    world.inventory = used(&world.inventory);
+    world.apply().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(customer.len(), 0);
+    rotate(&world).await;
+    settled(&world).await;
+    assert_eq!(customer.len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_was_changed_or_removed_is_found_by_comparing() {
+    let (world, customer) = with_customer(true).await;
+    world.adopt().await;
+    rotate(&world).await;
+    settled(&world).await;
+    let of = async |user| {
+        let revealed = world.service.reveal(&world.device_id("ce-01"), user).await.unwrap();
+        (revealed.reference.secret_name, revealed.reference.secret_version)
+    };
+    let ((name, version), (other, changed)) = (of("admin").await, of("TelcoRO").await);
+    customer.disable(&name, &version).await.unwrap();
+    customer.replace(&other, &changed, &Password::new("Other-1".to_owned()).unwrap());
+    let compared = world.service.verify_archive(&world.fabric()).await.unwrap();
+    let found = |name: &controller::naming::SecretName| {
+        compared.iter().find(|one| one.name == *name).map(|one| one.found)
+    };
+    assert_eq!((found(&name), found(&other)), (Some(Found::Missing), Some(Found::Different)));
+    assert_eq!(compared.iter().filter(|one| one.found == Found::Same).count(), 4);
+}
