@@ -4,6 +4,7 @@
 //! (partial success included), 2 usage, 3 not found.
 
 mod apply;
+mod archive;
 mod args;
 mod audit;
 mod device;
@@ -97,6 +98,7 @@ async fn carry_out(
         ClientCommand::Audit { command } => audit::run(client, command, terminal).await,
         ClientCommand::Fabric { command } => fabric::run(client, command, terminal).await,
         ClientCommand::Device { command } => device::run(client, command, terminal).await,
+        ClientCommand::Archive { command } => archive::run(client, command, terminal).await,
         ClientCommand::Retention { command } => retention::run(client, command, terminal).await,
         ClientCommand::Legacy { command } => legacy::run(client, command, terminal).await,
         ClientCommand::Secret { command } => secret::run(client, command, terminal).await,

@@ -5,6 +5,7 @@
 //! any file everything has a default. `config/file.rs` has what a file may say; what is here
 //! has been checked, also one value against another.
 
+mod archive;
 mod effective;
 mod file;
 mod key_vault;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
+pub use self::archive::ArchiveConfig;
 pub use self::key_vault::KeyVaultConfig;
 use crate::access::oidc::IssuerSettings;
 use crate::data_dir;
@@ -95,6 +97,8 @@ pub struct Config {
     pub oidc: Vec<IssuerSettings>,
     /// `[edge.key-vault]`: where the Key Vault API is served. Default: nowhere.
     pub key_vault: Option<KeyVaultConfig>,
+    /// `[archive]`: the way to the vaults of customers.
+    pub archive: ArchiveConfig,
 }
 
 /// `[store]`: where the journal is.
@@ -199,6 +203,7 @@ impl Config {
             agent: AgentConfig::default(),
             oidc: Vec::new(),
             key_vault: None,
+            archive: ArchiveConfig::default(),
             data_dir,
         }
     }

@@ -4,6 +4,7 @@
 //! What drives the devices, and which APIs are served, is handed in: this module knows no agent and
 //! no edge.
 
+mod archives;
 mod authority;
 mod certificate;
 mod error;

@@ -8,6 +8,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("agent/src/transport/login/tests.rs", "the clock is paused: a login program's own delay"),
     ("agent/tests/driver/switch.rs", "the clock is paused: a switch that hangs"),
     ("controller/tests/operations/main.rs", "the clock is paused: the sleep is simulated time"),
+    ("controller/tests/operations/archive.rs", "the clock is paused: the sleep is simulated time"),
     ("controller/tests/operations/reboot.rs", "the clock is paused: the sleep is simulated time"),
     ("controller/tests/operations/world.rs", "the clock is paused: a device that takes its time"),
     ("controller/tests/edges/ask.rs", "the clock is paused: asks again in simulated time"),

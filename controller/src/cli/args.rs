@@ -129,6 +129,12 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: SecretCommand,
     },
+    /// Copies of secrets in the customer's own vault: how far they are, again, compared
+    Archive {
+        /// What to do.
+        #[command(subcommand)]
+        command: ArchiveCommand,
+    },
     /// Old passwords: show what the vault keeps and why, purge what may go
     Retention {
         /// What to do.
@@ -159,6 +165,17 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: OperationCommand,
     },
+}
+
+/// `keyturn archive`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Show what is copied, what is left, and what stands in the way
+    Status(FabricTarget),
+    /// Try at once to copy what is left
+    Retry(FabricTarget),
+    /// Compare every copy with what the own vault has, without showing any
+    Verify(FabricTarget),
 }
 
 /// `keyturn fabric`

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, KeyVaultConfig, RotationConfig, VERIFICATIONS};
+use super::{ArchiveConfig, Config, KeyVaultConfig, RotationConfig, VERIFICATIONS};
 use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
+use crate::identity::{Credential, Principal, UserAssigned};
 
 /// Renders all values; what is left out has no default value to name.
 pub(super) fn render(config: &Config, working_dir: &Path) -> String {
@@ -32,6 +33,7 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.path("platforms-dir", platforms, "the built-in platforms only");
     oidc(&mut text, &config.oidc);
     key_vault(&mut text, config.key_vault.as_ref());
+    archive(&mut text, &config.archive);
     text.text
 }
 
@@ -66,6 +68,54 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
                 text.quoted("secret-prefix", prefix);
             }
         }
+    }
+}
+
+fn archive(text: &mut Text<'_>, config: &ArchiveConfig) {
+    text.section("archive");
+    let mut optional: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut paths: Vec<(&str, Option<&Path>)> = Vec::new();
+    let kind = match &config.identity.principal {
+        Principal::Managed(managed) => {
+            let client = match &managed.user_assigned {
+                Some(UserAssigned::ClientId(id)) => Some(id.as_str()),
+                _ => None,
+            };
+            optional.push(("client-id", client));
+            "managed-identity"
+        }
+        Principal::Application { tenant, credential } => {
+            optional.push(("tenant-id", tenant.as_deref()));
+            match credential {
+                Credential::Folder(folder) => {
+                    paths.push(("credentials-dir", Some(folder)));
+                    "service-principal"
+                }
+                Credential::Federated { client, token_file } => {
+                    optional.push(("client-id", client.as_deref()));
+                    paths.push(("token-file", token_file.as_deref()));
+                    "workload-identity"
+                }
+            }
+        }
+    };
+    text.quoted("identity", kind);
+    let (identity, way) = (&config.identity, &config.identity.way);
+    optional.push(("authority", identity.authority.as_deref()));
+    optional.push(("resource", config.resource.as_deref()));
+    for (key, value) in optional {
+        if let Some(value) = value {
+            text.quoted(key, value);
+        }
+    }
+    paths.push(("ca-file", way.ca_file.as_deref()));
+    for (key, value) in paths {
+        if value.is_some() {
+            text.path(key, value, "");
+        }
+    }
+    if let Some(address) = way.address {
+        text.quoted("address", &address.to_string());
     }
 }
 

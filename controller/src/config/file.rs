@@ -8,15 +8,15 @@ use std::time::Duration;
 use protocol::job::Verification;
 
 use super::{
-    Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, commit_timer, key_vault, oidc,
-    retention,
+    ArchiveConfig, Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, archive,
+    commit_timer, key_vault, oidc, retention,
 };
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
 use crate::plan::retention::Retention;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "listen",
     "data-dir",
     "secrets-template",
@@ -26,6 +26,7 @@ const KEYS: [&str; 9] = [
     "agent",
     "access",
     "edge",
+    "archive",
 ];
 const VAULT_KEYS: [&str; 5] =
     ["path", "key-file", "passphrase-file", "retention-versions-min", "retention-time"];
@@ -76,6 +77,7 @@ pub(super) struct FileConfig {
     platforms_dir: Option<PathBuf>,
     oidc: Vec<IssuerSettings>,
     key_vault: Option<KeyVaultConfig>,
+    archive: ArchiveConfig,
 }
 
 /// `[rotation]` of a configuration file.
@@ -128,6 +130,9 @@ impl FileConfig {
         if let Some(value) = top.optional("edge") {
             config.key_vault = key_vault::parse(value)?;
         }
+        if let Some(value) = top.optional("archive") {
+            config.archive = archive::parse(value)?;
+        }
         if let Some(value) = top.optional("rotation") {
             config.rotation = FileRotation::parse(value)?;
         }
@@ -157,6 +162,7 @@ impl FileConfig {
         config.agent.platforms_dir = self.platforms_dir.map(place);
         config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
         config.key_vault = self.key_vault;
+        config.archive = archive::place(self.archive, base);
         Ok(config)
     }
 }

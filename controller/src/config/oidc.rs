@@ -149,7 +149,7 @@ fn texts(value: Value, expected: &str) -> Result<Vec<String>, DocumentError> {
     values.into_iter().map(|value| text(value, expected)).collect()
 }
 
-fn optional_text(
+pub(super) fn optional_text(
     table: &mut Table,
     key: &str,
     expected: &str,

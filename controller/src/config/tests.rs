@@ -1,5 +1,6 @@
 use super::*;
 
+mod archive;
 mod key_vault;
 mod oidc;
 
@@ -54,6 +55,9 @@ fn without_a_file_everything_has_a_default() {
     # [[access.oidc]]   # local tokens only
 
     # [edge.key-vault]   # not served
+
+    [archive]
+    identity = "managed-identity"
     "#);
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use protocol::id::Epoch;
 use tokio::net::TcpListener;
 
+use super::archives::AzureArchives;
 use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::key_vault::KeyVault;
@@ -23,7 +24,7 @@ use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
 use crate::rollback::RollbackGuard;
-use crate::service::{Desk, NoArchives, Parts, Service};
+use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::embedded::{Place, Settled};
@@ -216,7 +217,7 @@ async fn open_service(
         store: archives.store,
         vault: archives.vault,
         rollback: archives.rollback,
-        archives: Arc::new(NoArchives),
+        archives: Arc::new(AzureArchives::new(config.archive.clone())),
         auditor,
         agent,
         template,

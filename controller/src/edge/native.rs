@@ -3,6 +3,7 @@
 //! them; they live under `/keyturn/v1`.
 
 mod apply;
+mod archive;
 mod audit;
 mod fabric;
 mod older;
@@ -57,6 +58,8 @@ fn table() -> Table<Native> {
         .route(FABRICS_PATH, get(fabric::list))
         .route("/keyturn/v1/fabrics:apply", post(apply::apply))
         .route("/keyturn/v1/fabrics:rotateOlderNames", post(older::rotate))
+        .route("/keyturn/v1/archives:retry", post(archive::retry))
+        .route("/keyturn/v1/archives:verify", post(archive::verify))
         .route("/keyturn/v1/fabrics:purge", post(retention::purge))
         .route("/keyturn/v1/fabrics:releaseDevice", post(retention::release))
         .route("/keyturn/v1/deletedFabrics", get(retention::deleted))

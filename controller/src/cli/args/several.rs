@@ -1,6 +1,8 @@
 //! `--ids` with several values: the same command for each.
 
-use super::{ClientCommand, DeviceCommand, FabricCommand, LegacyCommand, RetentionCommand};
+use super::{
+    ArchiveCommand, ClientCommand, DeviceCommand, FabricCommand, LegacyCommand, RetentionCommand,
+};
 
 impl ClientCommand {
     /// Returns a command for each resource that is named, in their order; this one alone where none
@@ -30,6 +32,11 @@ impl ClientCommand {
                 RetentionCommand::Show(show) => Some(&mut show.target.ids),
                 RetentionCommand::Purge(target) => Some(&mut target.ids),
                 RetentionCommand::Release(release) => Some(&mut release.target.ids),
+            },
+            Self::Archive { command } => match command {
+                ArchiveCommand::Status(target)
+                | ArchiveCommand::Retry(target)
+                | ArchiveCommand::Verify(target) => Some(&mut target.ids),
             },
             Self::Audit { .. } | Self::Token { .. } => None,
             Self::Secret { .. } | Self::Operation { .. } => None,

@@ -10,6 +10,7 @@ use protocol::id::{FabricId, PROVIDER, ResourceName};
 use protocol::status::{DeviceRole, SynchronizationStatus};
 use serde::{Deserialize, Serialize};
 
+use super::archive::StatusBody;
 use super::retention::ReviewBody;
 use super::{FABRICS_PATH, Native};
 use crate::access::Scope;
@@ -63,7 +64,7 @@ pub(super) struct Wanted {
 }
 
 /// The views of a fabric: what stands behind its id.
-const VIEWS: [&str; 4] = ["plan", "summary", "bootstrap-devices", "retention"];
+const VIEWS: [&str; 5] = ["plan", "summary", "bootstrap-devices", "retention", "archive"];
 
 /// Returns the paths that [`look`] answers.
 pub(super) fn paths() -> Vec<String> {
@@ -103,6 +104,7 @@ pub(super) async fn look(
             Ok(json(StatusCode::OK, &WaitingDevices { value }))
         }
         "retention" => Ok(json(StatusCode::OK, &ReviewBody::from(service.review(&id)?))),
+        "archive" => Ok(json(StatusCode::OK, &StatusBody::from(service.archive_status(&id)?))),
         _ => Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",

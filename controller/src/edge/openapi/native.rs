@@ -35,6 +35,24 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives("WaitingDevices"),
         get(&format!("{FABRIC}/retention"), "Fabrics_Retention", "Says what stays, and why.")
             .gives("Retention"),
+        get(&format!("{FABRIC}/archive"), "Fabrics_Archive", "Says how far the copies are.")
+            .gives("Archive"),
+        post(
+            "/keyturn/v1/archives:retry",
+            "Archives_Retry",
+            Right::Operate,
+            "Tries at once to copy what is left.",
+        )
+        .takes("ArchiveWanted")
+        .gives("Archive"),
+        post(
+            "/keyturn/v1/archives:verify",
+            "Archives_Verify",
+            Right::Operate,
+            "Compares every copy with what the own vault has.",
+        )
+        .takes("ArchiveWanted")
+        .gives("ArchiveCompared"),
         get("/keyturn/v1/deletedFabrics", "DeletedFabrics_List", "Lists what is left of them.")
             .gives("DeletedFabrics"),
         post(
