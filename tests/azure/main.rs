@@ -1,6 +1,7 @@
 //! Azure's vault and identities against a simulated Azure: real sockets, real TLS.
 #![cfg(test)]
 
+mod archive;
 mod faults;
 mod identities;
 mod vault;

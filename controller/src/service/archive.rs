@@ -258,6 +258,7 @@ async fn compare(
         Ok(_other) => Ok(Found::Different),
         Err(
             VaultError::NotFound { .. }
+            | VaultError::Deleted { .. }
             | VaultError::NoSecret { .. }
             | VaultError::Disabled { .. }
             | VaultError::Purged { .. },

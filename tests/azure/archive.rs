@@ -1,0 +1,123 @@
+//! The whole product with a customer's vault: the built programs before a simulated Azure.
+
+use fixtures::key_vault::{Right, TENANT};
+use harness::process::Said;
+use harness::simulated::{Accepts, Simulated};
+use harness::site::{IMPATIENT, Site};
+use harness::wait;
+use serde_json::Value;
+
+use crate::world::World;
+
+const PROFILES: [&str; 3] = ["admin", "TelcoRO", "AzureOperatorRW"];
+
+/// An installation that is an application to a simulated Azure, and a fabric whose inventory names
+/// a vault there.
+fn installation(world: &World) -> (Site, Simulated) {
+    let folder = world.dir.path().display();
+    let config = format!(
+        "{IMPATIENT}\n[archive]\nidentity = \"service-principal\"\ntenant-id = \"{TENANT}\"\n\
+         credentials-dir = \"{folder}\"\nauthority = \"{}\"\nca-file = \"{folder}/ca.pem\"\n\
+         address = \"{}\"\n",
+        world.azure.login_uri(),
+        world.azure.address(),
+    );
+    let site = Site::new(&config);
+    let lab = Simulated::up(&site, 3, &[]);
+    let archive =
+        format!("secret-archive = {{ vault-uri = \"{}\" }}\nlocation", world.azure.vault_uri());
+    let inventory = lab.inventory().replacen("location", &archive, 1);
+    std::fs::write(lab.path("fabric.toml"), inventory).unwrap();
+    (site, lab)
+}
+
+fn apply(site: &Site, lab: &Simulated) -> Said {
+    let file = lab.path("fabric.toml").display().to_string();
+    site.keyturn(&["fabric", "apply", "-f", &file])
+}
+
+fn status(site: &Site) -> Value {
+    site.keyturn(&["archive", "status", "-o", "json"]).expect(0).json()
+}
+
+fn until_copied(site: &Site) {
+    let is_done = || (status(site)["pending"] == 0).then_some(());
+    wait::until("everything is copied", wait::STEP_MAX, is_done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customers_vault_has_what_opens_the_devices_and_references_lead_there() {
+    let world = World::start().await;
+    let (site, lab) = installation(&world);
+    let _server = site.serve();
+    tokio::task::block_in_place(|| {
+        let _applied = apply(&site, &lab).expect(0);
+        let _rotated = site.keyturn(&["fabric", "rotate-password"]).expect(0);
+        until_copied(&site);
+        let args = ["secret", "show", "--device", "ce-01", "--user"];
+        for user in PROFILES {
+            let shown = site.keyturn(&[&args[..], &[user, "-o", "json"]].concat());
+            let shown = shown.expect(0).json();
+            let reference = &shown["secretArchiveReference"];
+            let uri = reference["keyVaultUri"].as_str().unwrap();
+            assert!(uri.starts_with(&world.azure.vault_uri()), "{uri}");
+            let copies = world.azure.values(reference["secretName"].as_str().unwrap());
+            let revealed = site.reveal("ce-01", user).value;
+            assert_eq!(copies, [revealed.clone()], "{user}");
+            assert_eq!(lab.check("ce-01", user, &revealed), Accepts::BOTH);
+        }
+        let said = site.keyturn(&["archive", "verify"]).expect(0);
+        assert!(said.err.contains("copies are as they should be"), "{}", said.err);
+        // Somebody removes a copy: that is found out, and whose fault it is not.
+        let shown = site.keyturn(&[&args[..], &["admin", "-o", "json"]].concat()).expect(0).json();
+        let name = shown["secretArchiveReference"]["secretName"].as_str().unwrap().to_owned();
+        world.azure.delete(&name);
+        let said = site.keyturn(&["archive", "verify", "-o", "json"]).expect(1);
+        assert!(said.out.contains("\"Missing\""), "{}", said.out);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_is_missing_is_named_before_anything_is_declared() {
+    let world = World::start().await;
+    let (site, lab) = installation(&world);
+    let _server = site.serve();
+    world.azure.grant(Right::User);
+    tokio::task::block_in_place(|| {
+        let said = apply(&site, &lab).expect(1);
+        let _named = said.says(&[&world.azure.vault_uri(), "Key Vault Secrets Officer"]);
+        let fabrics = site.keyturn(&["fabric", "list", "-o", "json"]).expect(0).json();
+        assert_eq!(fabrics.as_array().map(Vec::len), Some(0), "{fabrics}");
+    });
+    world.azure.grant(Right::Officer);
+    world.azure.end_tokens();
+    tokio::task::block_in_place(|| {
+        let _applied = apply(&site, &lab).expect(0);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vault_that_is_closed_during_a_rotation_gets_everything_when_it_opens_again() {
+    let world = World::start().await;
+    let (site, lab) = installation(&world);
+    let server = site.serve();
+    tokio::task::block_in_place(|| apply(&site, &lab).expect(0));
+    world.azure.grant(Right::User);
+    world.azure.end_tokens();
+    tokio::task::block_in_place(|| {
+        let _rotated = site.keyturn(&["fabric", "rotate-password"]).expect(0);
+        let is_shown = || (!status(&site)["lastError"].is_null()).then_some(());
+        wait::until("the failure is shown", wait::STEP_MAX, is_shown);
+        assert_ne!(status(&site)["pending"], 0);
+    });
+    // Killed and started again: what is left to do is known from the journal alone.
+    drop(server);
+    let _server = site.serve();
+    world.azure.grant(Right::Officer);
+    world.azure.end_tokens();
+    tokio::task::block_in_place(|| {
+        let _retried = site.keyturn(&["archive", "retry"]).expect(0);
+        until_copied(&site);
+        let _verified = site.keyturn(&["archive", "verify"]).expect(0);
+    });
+}
