@@ -4,6 +4,7 @@
 //! and `store` remember, `vault` keeps the passwords; before it the edges and the command line.
 
 pub mod access;
+pub mod age;
 pub mod agents;
 pub mod audit;
 pub mod auditor;

@@ -25,6 +25,7 @@ const PROGRAM: &[&str] = &["main.rs", "main/"];
 /// The modules of the controller's library, and after each the others that it may import: only such
 /// as stand above it, so that there are no circles.
 const CONTROLLER: &str = "
+    age:
     agents:
     data_dir:
     error:
