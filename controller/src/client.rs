@@ -2,7 +2,7 @@
 //! administrator's token, nothing else.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How long a request may take, answer included.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// How long a file may take to come.
+const FETCH_MAX: Duration = Duration::from_secs(3_600);
 
 /// The largest token file, in bytes: room for any token that a daemon takes.
 const TOKEN_BYTES_MAX: usize = 17 << 10;
@@ -142,6 +145,31 @@ impl Client {
         let path = location.and_then(|location| location.split('?').next());
         let operation = path.and_then(|path| path.rsplit('/').next()).map(str::to_owned);
         Ok(Answer { operation, body })
+    }
+
+    /// Asks for an action whose answer is a file, and writes that into `to`.
+    ///
+    /// # Errors
+    /// Returns [`ClientError`]; what was written by then is not whole.
+    pub async fn fetch(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        to: &mut impl Write,
+    ) -> Result<(), ClientError> {
+        let failed = |source| ClientError::Http { server: self.server.clone(), source };
+        let request = self.http.request(Method::POST, self.url(path)).timeout(FETCH_MAX);
+        let request = request.header(CONTENT_TYPE, "application/json").body(json(body)?);
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.map_err(failed)?;
+            return Err(ClientError::Api { failure: Box::new(ApiFailure::read(status, &bytes)) });
+        }
+        while let Some(part) = response.chunk().await.map_err(failed)? {
+            to.write_all(&part).map_err(|source| ClientError::Write { source })?;
+        }
+        Ok(())
     }
 
     /// Removes something.

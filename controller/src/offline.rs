@@ -3,6 +3,7 @@
 //! Whoever does it holds the directory's lock meanwhile, as a daemon does, and it is in the audit
 //! before it is done.
 
+mod backup;
 mod error;
 mod rekey;
 mod restored;
@@ -19,6 +20,7 @@ use crate::vault::EmbeddedVault;
 use crate::vault::embedded::Place;
 use crate::vault::key::KeySource;
 
+pub use self::backup::NewFile;
 pub use self::error::OfflineError;
 pub use self::restored::{Accepted, LostPassword};
 
@@ -45,6 +47,10 @@ impl DataDir {
         if !dir.is_dir() {
             return Err(missing(&dir));
         }
+        Self::hold(dir, config).await
+    }
+
+    async fn hold(dir: PathBuf, config: &Config) -> Result<Self, OfflineError> {
         let lock = DataDirLock::acquire(&dir).map_err(OfflineError::of_lock)?;
         let auditor = auditor::open(&dir).await.map_err(|source| OfflineError::Audit { source })?;
         let (vault, store) = (config.vault.clone(), config.store.clone());

@@ -43,6 +43,7 @@ pub use self::retention::{DeletedFabric, Review};
 pub use self::reveal::{ArchiveReference, Candidate, Revealed};
 pub use self::secrets::{Desk, Opening};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};
+pub use crate::vault::Backup;
 
 /// What a service is made of.
 pub struct Parts {

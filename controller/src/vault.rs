@@ -14,6 +14,7 @@ pub mod memory;
 pub mod secrets;
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,8 +23,9 @@ use protocol::id::SecretVersion;
 use protocol::password::Password;
 
 pub use self::azure::AzureVault;
-pub use self::embedded::EmbeddedVault;
+pub use self::embedded::{Backup, EmbeddedVault};
 pub use self::memory::{MemoryVault, VaultFault};
+use crate::age::{AgeError, Recipient};
 use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::key_vault::KeyVaultError;
@@ -180,6 +182,19 @@ pub trait Vault: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Writes a backup of everything into `to`, sealed to `recipients`; others use the vault meanwhile.
+    ///
+    /// # Errors
+    /// [`VaultError::NoBackup`] for a vault that is backed up by its own means;
+    /// [`VaultError::Backup`] if it cannot be sealed or written.
+    async fn back_up_all(
+        &self,
+        _recipients: Vec<Recipient>,
+        _to: Box<dyn Write + Send>,
+    ) -> Result<Backup, VaultError> {
+        Err(VaultError::NoBackup)
+    }
+
     /// Returns the base URI for archive references, without a slash at its end.
     fn uri(&self) -> String;
 
@@ -334,6 +349,27 @@ pub enum VaultError {
         /// What was tried, a verb and its object.
         doing: &'static str,
     },
+    /// A backup cannot be sealed or opened.
+    #[error("use the backup")]
+    Backup {
+        /// Why.
+        source: AgeError,
+    },
+    /// The backup opens, and is not what Keyturn puts into one.
+    #[error("understand the backup: expected {expected}")]
+    BackupDamaged {
+        /// What should be in it.
+        expected: &'static str,
+    },
+    /// The vault is none that Keyturn could back up.
+    #[error("back the vault up: it is not the embedded one")]
+    NoBackup,
+    /// There is a vault where one was to be restored.
+    #[error("restore the vault `{}`: there is one already", file.display())]
+    VaultThere {
+        /// The vault's file.
+        file: PathBuf,
+    },
     /// A vault answered with fewer items than were asked for.
     #[error("use the vault: it answered {got} of {asked} items")]
     Short {
@@ -440,6 +476,16 @@ impl VaultError {
             Self::Terminal { .. } => "start the program on a terminal, or give the passphrase in \
                  a file"
                 .to_owned(),
+            Self::Backup { source } => return source.hint(),
+            Self::BackupDamaged { .. } => {
+                "give a file that `keyturn vault backup` wrote, or another copy of it".to_owned()
+            }
+            Self::NoBackup => "back it up by its own means".to_owned(),
+            Self::VaultThere { file } => format!(
+                "restore into another data directory, or move `{}` aside first; nothing was \
+                 changed",
+                file.display()
+            ),
             Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
             Self::Remote(source) | Self::Partial { source, .. } => return source.hint(),
             Self::Disk(disk) => return disk.hint(),
@@ -464,6 +510,10 @@ impl VaultError {
             | Self::KeyDamaged { .. }
             | Self::KeyExposed { .. }
             | Self::KeyFixed { .. }
+            | Self::Backup { .. }
+            | Self::BackupDamaged { .. }
+            | Self::NoBackup
+            | Self::VaultThere { .. }
             | Self::PassphraseMissing { .. }
             | Self::PassphraseWrong { .. }
             | Self::PassphraseFileMissing { .. }

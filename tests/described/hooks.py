@@ -18,7 +18,7 @@ ANSWERS = collections.defaultdict(collections.Counter)
 class Callers:
     def get(self, case, context):
         """Revealing passwords is a right of its own."""
-        reveals = case.operation.path == "/keyturn/v1/secrets:reveal"
+        reveals = case.operation.path in ("/keyturn/v1/secrets:reveal", "/keyturn/v1/vault:backup")
         return OWNER if reveals else next(TURNS)
 
     def set(self, case, data, context):

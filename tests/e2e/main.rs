@@ -1,6 +1,7 @@
 //! The whole of Keyturn from outside.
 #![cfg(test)]
 
+mod backup;
 mod getty;
 mod kill;
 mod matrix;

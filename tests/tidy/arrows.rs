@@ -41,7 +41,7 @@ const CONTROLLER: &str = "
     inventory: document duration error naming
     store: disk error
     template: document error
-    vault: disk error key_vault naming remote
+    vault: age disk error key_vault naming remote
     rollback: disk error naming store vault
     generate: error template
     model: inventory naming
@@ -52,12 +52,12 @@ const CONTROLLER: &str = "
     journal: error model store
     plan: model naming
     config: access data_dir document duration error plan
-    offline: audit auditor clock config disk error journal model naming rollback store vault
-    cli: audit client config data_dir document duration inventory offline vault
+    offline: age audit auditor clock config disk error journal model naming rollback store vault
+    cli: age audit client config data_dir document duration inventory offline vault
     execute: agents audit auditor generate inventory journal model naming plan rollback template vault
-    service: agents audit auditor error execute inventory journal model naming plan rollback store template vault
+    service: age agents audit auditor error execute inventory journal model naming plan rollback store template vault
     daemon: access agents audit auditor clock config data_dir disk error execute model plan rollback service store template vault
-    edge: access audit auditor clock error inventory model naming plan rollback service vault
+    edge: access age audit auditor clock error inventory model naming plan rollback service vault
 ";
 
 /// The same for the agent.

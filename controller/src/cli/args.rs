@@ -21,7 +21,7 @@ pub(super) use self::values::{
     UpgradeAction, spelling,
 };
 pub use self::vault::Vault;
-pub(super) use self::vault::{AcceptRestored, Rekey, VaultCommand};
+pub(super) use self::vault::{AcceptRestored, BackUp, Rekey, Restore, VaultCommand};
 use crate::duration;
 
 /// Rotates the operator passwords of a network fabric, and always knows which password opens which
@@ -75,7 +75,7 @@ pub enum Command {
     /// Show everything on a simulated fabric: adopt, rotate with a failing device, resync, check
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// The embedded vault, where the daemon's data is: change its key, go on after a restore
+    /// The embedded vault: back it up, restore it, change its key
     Vault(Vault),
     /// Ask a daemon.
     #[command(flatten)]

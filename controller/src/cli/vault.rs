@@ -1,13 +1,15 @@
 //! `keyturn vault`
 
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 
-use super::args::{AcceptRestored, Global, Rekey, Vault, VaultCommand};
+use super::args::{AcceptRestored, BackUp, Global, Rekey, Restore, Vault, VaultCommand};
 use super::failure::{Exit, Failure};
 use super::resource::text;
 use super::terminal::{Terminal, table};
+use crate::age::Recipient;
 use crate::config::{Config, Flags};
-use crate::offline::{DataDir, OfflineError};
+use crate::offline::{DataDir, NewFile, OfflineError};
 use crate::vault::embedded::Settled;
 use crate::vault::key::{NewKey, PassphraseSource};
 
@@ -22,6 +24,8 @@ pub async fn vault(global: &Global, vault: Vault, terminal: &mut Terminal) -> Re
         config.map_err(|error| Failure::of("", &error, error.hint().map(str::to_owned)))?;
     match vault.command {
         VaultCommand::Rekey(wanted) => rekey(&config, &wanted, terminal).await,
+        VaultCommand::Backup(wanted) => back_up(global, &config, &wanted, terminal).await,
+        VaultCommand::Restore(wanted) => restore(&config, &wanted, terminal).await,
         VaultCommand::AcceptRestored(wanted) => accept(&config, &wanted, terminal).await,
     }
 }
@@ -68,6 +72,71 @@ async fn rekey(config: &Config, wanted: &Rekey, terminal: &mut Terminal) -> Resu
         ];
         let rows = rows.map(|(name, value)| [name.to_owned(), value]).to_vec();
         table(["Key file", &text(result, "/keyFile")], rows)
+    })
+}
+
+async fn back_up(
+    global: &Global,
+    config: &Config,
+    wanted: &BackUp,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let parse = |text: &String| {
+        let parsed: Result<Recipient, _> = text.parse();
+        parsed.map_err(|error| Failure::of("", &error, error.hint()).ending(Exit::Usage))
+    };
+    let recipients: Vec<Recipient> =
+        wanted.recipients.iter().map(parse).collect::<Result<_, _>>()?;
+    let own = match &global.server {
+        Some(_) => None,
+        None => match DataDir::take(config).await {
+            Err(OfflineError::InUse { .. }) => None,
+            taken => Some(taken.map_err(|error| failed(&error))?),
+        },
+    };
+    match own {
+        Some(dir) => {
+            dir.back_up(recipients, &wanted.to).await.map_err(|error| failed(&error))?;
+        }
+        None => fetch(global, &recipients, wanted).await?,
+    }
+    terminal.say(&format!("wrote `{}`", wanted.to.display()));
+    terminal.say("it has every password and what opens them; try the restore once, elsewhere");
+    Ok(())
+}
+
+/// Has the daemon make the backup.
+async fn fetch(global: &Global, recipients: &[Recipient], wanted: &BackUp) -> Result<(), Failure> {
+    let client = super::connect(global)?;
+    let (new, mut file) = NewFile::begin(&wanted.to).map_err(|error| failed(&error))?;
+    let recipients: Vec<String> = recipients.iter().map(ToString::to_string).collect();
+    let body = json!({ "recipients": recipients });
+    let fetched = client.fetch("/keyturn/v1/vault:backup", &body, &mut file).await;
+    fetched.map_err(|error| Failure::client("back the vault up", &error))?;
+    new.finish().map_err(|error| failed(&error))
+}
+
+async fn restore(
+    config: &Config,
+    wanted: &Restore,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let dir = DataDir::take_or_make(config).await.map_err(|error| failed(&error))?;
+    let restored = dir.restore(&wanted.from, &wanted.identity_file).await;
+    let backup = restored.map_err(|error| failed(&error))?;
+    terminal.say(
+        "bring `store.db` back too, then run `keyturn vault accept-restored`: it says what \
+         devices may have that is not in this vault",
+    );
+    let created = time::OffsetDateTime::from_unix_timestamp(
+        i64::try_from(backup.created).unwrap_or(i64::MAX),
+    );
+    let created = created.ok().and_then(|at| at.format(&Rfc3339).ok());
+    let result = json!({ "values": backup.values, "backedUpAt": created });
+    terminal.result(result, |result: &Value| {
+        let rows =
+            [("Values", text(result, "/values")), ("Backed up at", text(result, "/backedUpAt"))];
+        table(["Restored", "yes"], rows.map(|(name, value)| [name.to_owned(), value]).to_vec())
     })
 }
 

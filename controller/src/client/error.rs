@@ -39,6 +39,12 @@ pub enum ClientError {
         /// Why.
         source: reqwest::Error,
     },
+    /// What came cannot be written.
+    #[error("write what the server sent")]
+    Write {
+        /// Why.
+        source: std::io::Error,
+    },
     /// A request could not be written.
     #[error("write the request")]
     Body {
@@ -124,7 +130,7 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::Api { failure } => failure.hint.clone(),
-            Self::Body { .. } | Self::Answer { .. } => None,
+            Self::Body { .. } | Self::Answer { .. } | Self::Write { .. } => None,
         }
     }
 
@@ -132,7 +138,10 @@ impl ClientError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Server { .. } | Self::Authority { .. } | Self::Token { .. } => Fault::Operator,
+            Self::Server { .. }
+            | Self::Authority { .. }
+            | Self::Token { .. }
+            | Self::Write { .. } => Fault::Operator,
             Self::Http { .. } | Self::Answer { .. } => Fault::Peer,
             Self::Body { .. } => Fault::Bug,
             Self::Api { failure } if failure.status >= 500 => Fault::Vault,

@@ -195,6 +195,20 @@ impl Database {
         }
     }
 
+    /// Writes what is in the file at one instant into the empty file `copy`, without what was deleted
+    /// from it. By a connection of its own: others read and write meanwhile.
+    pub(crate) async fn copy_into(&self, copy: &Path) -> Result<(), DiskError> {
+        let failed = |error| sort(copy.to_owned(), "write", error);
+        let options = options(&self.health.file).read_only(true);
+        let mut connection = options.connect().await.map_err(failed)?;
+        let copied = sqlx::query("VACUUM INTO ?1")
+            .bind(copy.display().to_string())
+            .execute(&mut connection)
+            .await;
+        copied.map_err(failed)?;
+        connection.close().await.map_err(failed)
+    }
+
     /// Closes the file after all work in progress, and moves what is in the log into it.
     pub(crate) async fn close(self) -> Result<(), DiskError> {
         let guard = self.connection.lock().await;

@@ -1,10 +1,11 @@
 //! Keyturn's own routes, for what the ARM surface has no words for: declaring fabrics, plans, the
-//! summary of a rotation, progress per device, tokens, the audit, and revealing a password. The command line uses
-//! them; they live under `/keyturn/v1`.
+//! summary of a rotation, progress per device, tokens, the audit, backups of the vault, and revealing a password.
+//! The command line uses them; they live under `/keyturn/v1`.
 
 mod apply;
 mod archive;
 mod audit;
+mod backup;
 mod fabric;
 mod older;
 mod operation;
@@ -67,6 +68,7 @@ fn table() -> Table<Native> {
         .route("/keyturn/v1/operations", get(operation::list))
         .route("/keyturn/v1/operations/{operationId}", get(operation::show))
         .route(REVEAL_PATH, post(reveal::reveal))
+        .route(backup::BACKUP_PATH, post(backup::back_up))
         .route("/keyturn/v1/audit", get(audit::read))
         .route("/keyturn/v1/tokens", get(token::list).post(token::create))
         .route("/keyturn/v1/tokens/{tokenId}", delete(token::revoke))

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::LostPassword;
+use crate::age::AgeError;
 use crate::auditor::AuditError;
+use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::journal::JournalError;
 use crate::rollback::RollbackError;
@@ -36,6 +38,26 @@ pub enum OfflineError {
     Audit {
         /// Why.
         source: AuditError,
+    },
+    /// A file cannot be made, read or written.
+    #[error(transparent)]
+    Disk {
+        /// Why.
+        source: DiskError,
+    },
+    /// There is a file where one was to be made.
+    #[error("make `{}`: there is one already", file.display())]
+    Exists {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The identity cannot be used.
+    #[error("read the identity from `{}`", file.display())]
+    Identity {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: AgeError,
     },
     /// The vault, its key or its passphrase does not allow it.
     #[error("use the vault")]
@@ -106,6 +128,9 @@ impl OfflineError {
             Self::Audit { source } => source.hint(),
             Self::Vault { source } => source.hint(),
             Self::Journal { source } => source.hint(),
+            Self::Disk { source } => source.hint(),
+            Self::Exists { .. } => Some("give another name; nothing was changed".to_owned()),
+            Self::Identity { source, .. } => source.hint(),
             Self::Rollback { source } => source.hint(),
             Self::Lost { .. } => Some(
                 "bring a newer copy of the vault back. If there is none, those devices can be \
@@ -127,7 +152,12 @@ impl OfflineError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Missing { .. } | Self::InUse { .. } | Self::Lost { .. } => Fault::Operator,
+            Self::Missing { .. }
+            | Self::InUse { .. }
+            | Self::Lost { .. }
+            | Self::Exists { .. }
+            | Self::Identity { .. } => Fault::Operator,
+            Self::Disk { source } => source.fault(),
             Self::Journal { source } => source.fault(),
             Self::Rollback { source } => source.fault(),
             Self::Store { source } => source.fault(),

@@ -22,7 +22,7 @@ pub enum Suspicion {
         found: u64,
     },
     /// The vault is not the one that was noted.
-    #[error("the vault is another one than was noted, or was restored from a backup")]
+    #[error("the vault is another one than was noted")]
     VaultOther,
     /// The store is an older copy, or one that went on from an older copy.
     #[error(

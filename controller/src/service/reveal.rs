@@ -1,5 +1,6 @@
 //! Says what opens a device now, and how that is known.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use protocol::credential::{Credential, Label};
@@ -8,9 +9,11 @@ use protocol::password::Password;
 use protocol::status::SynchronizationStatus;
 
 use super::{Service, ServiceError};
+use crate::age::Recipient;
 use crate::execute::Values;
 use crate::model::{Device, Evidence, Fabric, Located, Proof, Secret};
 use crate::naming::SecretName;
+use crate::vault::Backup;
 
 /// Where a secret's value is: what the API calls the secret archive reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +167,19 @@ impl Service {
             last_proven: secret.proof,
             candidates,
         }))
+    }
+
+    /// Writes a backup of the whole vault into `to`, sealed to `recipients`.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Vault`]; what was written by then does not open.
+    pub async fn back_up_vault(
+        &self,
+        recipients: Vec<Recipient>,
+        to: Box<dyn Write + Send>,
+    ) -> Result<Backup, ServiceError> {
+        let made = self.parts.vault.back_up_all(recipients, to).await;
+        made.map_err(|source| ServiceError::Vault { source })
     }
 
     /// Returns where the value is that is configured on the device now: the version that worked

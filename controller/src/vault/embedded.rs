@@ -7,6 +7,7 @@
 //! value in the file and empties the write-ahead log; what a disk keeps of overwritten blocks is
 //! sealed.
 
+mod backup;
 mod keys;
 mod rekey;
 mod rows;
@@ -14,6 +15,7 @@ mod secret_rows;
 mod secrets;
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,11 +23,13 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
+pub use self::backup::Backup;
 use self::keys::{Bound, Keys};
 pub use self::rekey::{RekeyStep, Rekeyed, Settled, Steps};
 use self::rows::{NewRow, Row};
 use super::key::KeySource;
 use super::{Clock, Mark, Tag, Vault, VaultError, VersionInfo, new_version};
+use crate::age::Recipient;
 use crate::disk::sqlite::{Database, Draft, Layout, Session, exists};
 use crate::naming::SecretName;
 
@@ -71,6 +75,7 @@ pub struct EmbeddedVault {
     place: Place,
     is_new: bool,
     settled: Option<Settled>,
+    backing_up: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl EmbeddedVault {
@@ -124,7 +129,8 @@ impl EmbeddedVault {
         if let Some(settled) = settled {
             rekey::settle(source, settled)?;
         }
-        Ok(Self { database, keys, clock: Clockwork(clock), place, is_new, settled })
+        let (clock, backing_up) = (Clockwork(clock), Arc::default());
+        Ok(Self { database, keys, clock, place, is_new, settled, backing_up })
     }
 
     /// Tells whether [`EmbeddedVault::open`] found no vault and made one: a new vault beside an
@@ -257,6 +263,14 @@ impl Vault for EmbeddedVault {
         self.database
             .write(async move |mut session| Ok(rows::raise_mark(&mut session, serial, note).await?))
             .await
+    }
+
+    async fn back_up_all(
+        &self,
+        recipients: Vec<Recipient>,
+        to: Box<dyn Write + Send>,
+    ) -> Result<Backup, VaultError> {
+        self.back_up_into(recipients, to).await
     }
 
     fn uri(&self) -> String {

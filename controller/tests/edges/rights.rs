@@ -143,6 +143,7 @@ fn native_rows(operation: &str) -> Vec<Row> {
             Reveal,
             Fabric,
         ),
+        act("/keyturn/v1/vault:backup", json!({"recipients": ["?"]}), Reveal, Everything),
         (Method::GET, "/keyturn/v1/audit".to_owned(), Value::Null, Administer, Everything),
         (Method::GET, "/keyturn/v1/tokens".to_owned(), Value::Null, Administer, Everything),
         act("/keyturn/v1/tokens", json!({"role": "?"}), Administer, Everything),

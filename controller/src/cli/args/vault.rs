@@ -20,8 +20,34 @@ pub struct Vault {
 pub enum VaultCommand {
     /// Give the vault a new key, without touching any value; while no daemon runs
     Rekey(Rekey),
+    /// Write a backup of the vault that only its recipients can open; also while the daemon runs
+    Backup(BackUp),
+    /// Make the vault of a backup, where there is none; while no daemon runs
+    Restore(Restore),
     /// Go on with a vault or store that came back from an older copy; while no daemon runs
     AcceptRestored(AcceptRestored),
+}
+
+/// `keyturn vault backup`
+#[derive(Debug, Args)]
+pub struct BackUp {
+    /// The file to write; it must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Who can open it: an age recipient, `age1…`; may be given several times
+    #[arg(long = "recipient", value_name = "RECIPIENT", required = true)]
+    pub recipients: Vec<String>,
+}
+
+/// `keyturn vault restore`
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// The file of the identity that opens it, as `age-keygen` writes it
+    #[arg(long, value_name = "FILE")]
+    pub identity_file: PathBuf,
 }
 
 /// `keyturn vault accept-restored`

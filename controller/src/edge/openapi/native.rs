@@ -78,6 +78,9 @@ pub(super) fn operations() -> Vec<Operation> {
         post("/keyturn/v1/secrets:reveal", "Secrets_Reveal", Right::Reveal, "Reveals a password.")
             .takes("Reveal")
             .gives("Revealed"),
+        post("/keyturn/v1/vault:backup", "Vault_Backup", Right::Reveal, "Backs the vault up.")
+            .takes("BackupWanted")
+            .gives_bytes("The backup: an age file. It is whole if it opens to its end."),
         get("/keyturn/v1/audit", "Audit_Read", "Reads the audit from a place on.")
             .query(&["from"])
             .wants(Right::Administer)

@@ -96,6 +96,18 @@ impl Operation {
         self.answers("200", "Done.", Some(schema))
     }
 
+    /// Is answered 200, with a body that is no JSON.
+    pub(super) fn gives_bytes(mut self, description: &'static str) -> Self {
+        let bytes = json!({"schema": {"type": "string", "format": "binary"}});
+        let answer = json!({
+            "description": description,
+            "headers": headers(),
+            "content": {"application/octet-stream": bytes},
+        });
+        self.answers.push(("200", answer));
+        self
+    }
+
     /// Is answered so, with a body of this schema or with none.
     pub(super) fn answers(
         mut self,

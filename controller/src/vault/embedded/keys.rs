@@ -25,18 +25,24 @@ const VALUES_PER_KEY_MAX: u64 = 1 << 31;
 /// The key-encryption key of a vault and the data keys that it opens.
 #[derive(Debug)]
 pub(super) struct Keys {
-    master: Cipher,
+    master: Arc<Cipher>,
     /// The data keys that are in the file for good, by number.
     data: Mutex<BTreeMap<i64, Arc<Cipher>>>,
-    file: PathBuf,
+    pub(super) file: PathBuf,
     pub(super) values_max: u64,
 }
 
 impl Keys {
     /// Takes the key-encryption key of the vault in `file`.
     pub(super) fn new(master: Cipher, file: &Path) -> Self {
-        let file = file.to_owned();
+        let (master, file) = (Arc::new(master), file.to_owned());
         Self { master, data: Mutex::default(), file, values_max: VALUES_PER_KEY_MAX }
+    }
+
+    /// The same key-encryption key, for another file with the same data keys.
+    pub(super) fn again(&self) -> Self {
+        let (master, file) = (Arc::clone(&self.master), self.file.clone());
+        Self { master, data: Mutex::default(), file, values_max: self.values_max }
     }
 
     /// Writes into a new vault what proves its key, and the first data key.

@@ -141,7 +141,7 @@ impl EmbeddedVault {
     }
 }
 
-async fn seal_all(
+pub(super) async fn seal_all(
     session: &mut Session,
     keys: &Keys,
     master: &Cipher,

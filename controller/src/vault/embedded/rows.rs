@@ -322,6 +322,15 @@ pub(super) async fn versions(
     rows.iter().map(|row| Ok(info(session, row)?)).collect()
 }
 
+/// Returns how many values there are.
+pub(super) async fn count(session: &mut Session) -> Result<u64, DiskError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM secret WHERE value IS NOT NULL")
+        .fetch_one(session.connection())
+        .await
+        .map_err(|error| read_failed(session, error))?;
+    positive(session, count)
+}
+
 /// Returns some rows after `number`, in order.
 pub(super) async fn page(session: &mut Session, after: i64) -> Result<Vec<Row>, DiskError> {
     let rows = sqlx::query("SELECT * FROM secret WHERE number > ?1 ORDER BY number LIMIT 1000")
