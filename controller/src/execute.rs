@@ -81,6 +81,15 @@ impl Default for Settings {
     }
 }
 
+/// What goes before every exposure: it is recorded, and an older copy of vault or journal ruled out.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The record of who did what.
+    pub auditor: Auditor,
+    /// What notices an older copy.
+    pub rollback: RollbackGuard,
+}
+
 /// Carries out the operations of one fabric.
 #[derive(Clone)]
 pub struct Executor {
@@ -94,8 +103,7 @@ struct Inner {
     settings: Settings,
     clock: Clock,
     make_set: Arc<dyn MakeSet>,
-    auditor: Auditor,
-    rollback: RollbackGuard,
+    gate: Gate,
     /// When the last job on a device ended, in this process or, for devices that were in doubt at
     /// its start, when it started.
     touched: Mutex<HashMap<ResourceName, Instant>>,
@@ -127,16 +135,14 @@ impl Executor {
         settings: Settings,
         clock: Clock,
         make_set: Arc<dyn MakeSet>,
-        auditor: Auditor,
-        rollback: RollbackGuard,
+        gate: Gate,
     ) -> Self {
         let doubtful = journal.read(|fabric| {
             let doubtful = fabric.devices.iter().filter(|(_name, device)| device.is_in_doubt());
             doubtful.map(|(name, _device)| (name.clone(), Instant::now())).collect()
         });
         let touched = Mutex::new(doubtful);
-        let inner =
-            Inner { journal, vault, agent, settings, clock, make_set, auditor, rollback, touched };
+        let inner = Inner { journal, vault, agent, settings, clock, make_set, gate, touched };
         Self { inner: Arc::new(inner) }
     }
 
@@ -181,7 +187,7 @@ impl Executor {
         if operation.kind != OperationKind::Rotate || self.inner.journal.read(stored) {
             return Ok(None);
         }
-        if let Err(error) = self.inner.rollback.check() {
+        if let Err(error) = self.inner.gate.rollback.check() {
             return Ok(Some(failure::rolled_back(operation.kind, &error)));
         }
         let fabric = self.inner.journal.read(Clone::clone);

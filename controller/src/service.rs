@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::index::OperationIndex;
 use crate::agents::Agent;
 use crate::auditor::Auditor;
-use crate::execute::{Clock, Executor, MakeSet, Settings, TemplateSets};
+use crate::execute::{Clock, Executor, Gate, MakeSet, Settings, TemplateSets};
 use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Operation, OperationKind, OperationState, Timestamp};
 use crate::plan::retention::Retention;
@@ -169,8 +169,7 @@ impl Service {
             self.parts.settings,
             Arc::clone(&self.parts.clock),
             Arc::clone(&self.make_set),
-            self.parts.auditor.clone(),
-            self.parts.rollback.clone(),
+            Gate { auditor: self.parts.auditor.clone(), rollback: self.parts.rollback.clone() },
         );
         Ok(Keeper { journal, executor })
     }

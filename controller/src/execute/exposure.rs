@@ -28,7 +28,7 @@ impl Executor {
         }
         let journal = &self.inner.journal;
         let (fabric, at) = (journal.read(|fabric| fabric.id.clone()), journal.revision());
-        let marked = self.inner.rollback.before_exposure(&fabric, at).await;
+        let marked = self.inner.gate.rollback.before_exposure(&fabric, at).await;
         marked.map_err(|error| failure::rolled_back(run.kind, &error))?;
         let (action, set) = match run.kind {
             OperationKind::Reboot => ("Keyturn/devices/reboot/action", None),
@@ -44,7 +44,7 @@ impl Executor {
             let mut entry = self.entry(run.operation, action);
             entry.set = set;
             entry.devices = devices.to_vec();
-            if let Err(error) = self.inner.auditor.write(entry).await {
+            if let Err(error) = self.inner.gate.auditor.write(entry).await {
                 let error = std::error::Error::source(&error)
                     .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
                 return Err(failure::not_audited(run.kind, &error));
@@ -61,7 +61,7 @@ impl Executor {
             Some(OperationState::Succeeded) => Audited::Succeeded,
             _ => Audited::Failed,
         };
-        self.inner.auditor.write_after(entry).await;
+        self.inner.gate.auditor.write_after(entry).await;
     }
 
     fn entry(&self, operation: OperationId, action: &str) -> Entry {

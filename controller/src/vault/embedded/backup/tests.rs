@@ -59,8 +59,7 @@ async fn backed_up(vault: &EmbeddedVault) -> Vec<u8> {
     let paper = Paper::default();
     let made = vault.back_up_all(recipients(), Box::new(paper.clone())).await.unwrap();
     assert_eq!(made.values, 6);
-    let bytes = paper.0.lock().unwrap().clone();
-    bytes
+    std::mem::take(&mut paper.0.lock().unwrap())
 }
 
 async fn restore(dir: &Path, from: Vec<u8>) -> Result<Backup, VaultError> {

@@ -161,8 +161,7 @@ async fn all_steps(home: &Home, new: &NewKey) -> Vec<RekeyStep> {
         Ok(())
     });
     home.rekey(new, &steps).await.unwrap();
-    let all = seen.lock().unwrap().clone();
-    all
+    std::mem::take(&mut seen.lock().unwrap())
 }
 
 #[tokio::test]
