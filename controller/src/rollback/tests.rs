@@ -50,9 +50,10 @@ impl Live {
         self.store.append(&fabric(), seen, &[format!("{{\"set\":{n}}}")]).await.unwrap()
     }
 
-    /// Ends as a kill does: nothing is closed.
-    fn kill(self) -> PathBuf {
-        self.dir
+    /// Ends in order, so that nothing happens to the files any more.
+    async fn end(self) {
+        drop(self.guard);
+        close(self.vault, self.store).await;
     }
 
     /// Copies the files as a kill at this instant would leave them.
@@ -67,6 +68,19 @@ impl Live {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+async fn close(vault: Arc<EmbeddedVault>, store: Arc<SqliteStore>) {
+    Arc::into_inner(vault).unwrap().close().await.unwrap();
+    Arc::into_inner(store).unwrap().close().await.unwrap();
+}
+
+/// Starts on a directory, and says what is suspected of it.
+async fn suspected(dir: &Path) -> Option<Suspicion> {
+    let live = start(dir).await;
+    let suspicion = live.suspicion();
+    live.end().await;
+    suspicion
 }
 
 fn snapshot(dir: &Path) -> tempfile::TempDir {
@@ -100,8 +114,9 @@ async fn rolled() -> (tempfile::TempDir, tempfile::TempDir) {
     live.rotate(1).await.unwrap();
     let before = live.killed();
     live.rotate(2).await.unwrap();
-    live.kill();
-    (dir, before)
+    let after = live.killed();
+    live.end().await;
+    (after, before)
 }
 
 #[tokio::test]
@@ -142,7 +157,7 @@ async fn a_store_that_went_on_from_an_older_copy_is_still_found_out() {
         let live = start(dir.path()).await;
         assert!(matches!(live.suspicion(), Some(Suspicion::StoreOlder { .. })), "start {n}");
         live.event(n).await;
-        live.kill();
+        live.end().await;
     }
 }
 
@@ -151,7 +166,7 @@ async fn the_newest_copies_are_taken_once_they_are_back() {
     let (dir, before) = rolled().await;
     let newest = snapshot(dir.path());
     restore(before.path(), &[VAULT_FILE, STORE_FILE], dir.path());
-    assert!(start(dir.path()).await.suspicion().is_some());
+    assert!(suspected(dir.path()).await.is_some());
     restore(newest.path(), &[VAULT_FILE, STORE_FILE], dir.path());
     let live = start(dir.path()).await;
     assert_eq!(live.suspicion(), None);
@@ -177,12 +192,12 @@ async fn a_kill_at_any_instant_is_no_older_copy() {
             assert_eq!(again.suspicion(), None, "{n}");
             again.vault.raise_mark(serial + 9, &note).await.unwrap();
             let twice = again.killed();
-            assert_eq!(start(twice.path()).await.suspicion(), None, "{n}");
+            assert_eq!(suspected(twice.path()).await, None, "{n}");
         }
         live.event(100 + n).await;
         kept.push(live.killed());
         at = kept.last().unwrap().path().to_owned();
-        live.kill();
+        live.end().await;
     }
 }
 
@@ -201,7 +216,7 @@ async fn a_note_that_cannot_be_written_exposes_nothing_and_does_not_look_like_an
     }
     fs::remove_dir_all(draft).unwrap();
     let killed = live.killed();
-    assert_eq!(start(killed.path()).await.suspicion(), None);
+    assert_eq!(suspected(killed.path()).await, None);
     live.rotate(5).await.unwrap();
     assert_eq!(start(live.killed().path()).await.suspicion(), None);
 }
@@ -221,19 +236,19 @@ async fn a_lost_or_damaged_note_is_not_a_fresh_start() {
         let found = Noted::read(&path).unwrap();
         assert!(matches!(found, Err(Suspicion::NoteDamaged { .. })), "cut at {at}");
     }
-    assert!(matches!(start(dir.path()).await.suspicion(), Some(Suspicion::NoteDamaged { .. })));
+    assert!(matches!(suspected(dir.path()).await, Some(Suspicion::NoteDamaged { .. })));
     fs::remove_file(&path).unwrap();
-    assert!(matches!(start(dir.path()).await.suspicion(), Some(Suspicion::NoteMissing { .. })));
+    assert!(matches!(suspected(dir.path()).await, Some(Suspicion::NoteMissing { .. })));
     assert!(!path.exists(), "nothing is noted while something is suspected");
     fs::write(&path, &good).unwrap();
-    assert_eq!(start(dir.path()).await.suspicion(), None);
+    assert_eq!(suspected(dir.path()).await, None);
 }
 
 #[tokio::test]
 async fn another_vault_is_not_taken_for_the_one_that_was_noted() {
     let ((dir, _), (other, _)) = (rolled().await, rolled().await);
     restore(other.path(), &[VAULT_FILE, "vault.key"], dir.path());
-    assert_eq!(start(dir.path()).await.suspicion(), Some(Suspicion::VaultOther));
+    assert_eq!(suspected(dir.path()).await, Some(Suspicion::VaultOther));
 }
 
 #[tokio::test]
@@ -247,15 +262,15 @@ async fn what_is_accepted_is_the_newest_from_then_on() {
         assert!(accepted.is_some(), "{names:?}");
         let again = RollbackGuard::accept(dir.path(), &*vault, &*store, &[]).await.unwrap();
         assert_eq!(again, None, "{names:?}");
-        drop((vault, store));
+        close(vault, store).await;
         let live = start(dir.path()).await;
         assert_eq!(live.suspicion(), None, "{names:?}");
         live.rotate(7).await.unwrap();
-        live.kill();
+        live.end().await;
         // Neither what was refused nor what had been lost is the newest any more.
         for old in [&before, &newest] {
             restore(old.path(), names, dir.path());
-            assert!(start(dir.path()).await.suspicion().is_some(), "{names:?}");
+            assert!(suspected(dir.path()).await.is_some(), "{names:?}");
         }
     }
 }
@@ -265,7 +280,7 @@ async fn a_vault_from_before_there_were_marks_gets_its_first_one() {
     let dir = tempfile::tempdir().unwrap();
     let (vault, store) = archives(dir.path()).await;
     assert_eq!(vault.mark().await.unwrap().unwrap().serial, 0);
-    drop((vault, store));
+    close(vault, store).await;
     let live = start(dir.path()).await;
     assert_eq!(live.suspicion(), None);
     assert_eq!(live.vault.mark().await.unwrap().unwrap().serial, 1);

@@ -106,10 +106,28 @@ impl EmbeddedVault {
         to: Option<&Path>,
         steps: &Steps,
     ) -> Result<Rekeyed, VaultError> {
-        let in_place = to.is_none();
-        if let (true, KeySource::Credential(key)) = (in_place, source) {
+        if let (None, KeySource::Credential(key)) = (to, source) {
             return Err(VaultError::KeyFixed { key: key.clone() });
         }
+        let done = self.change_key(source, new, to, steps).await;
+        // Also where that has failed: whoever opens the vault next finds it closed.
+        let closed = self.database.close().await;
+        let rekeyed = done?;
+        closed?;
+        if to.is_none() {
+            steps.next(RekeyStep::TakePlace)?;
+            source.take_next()?;
+        }
+        Ok(rekeyed)
+    }
+
+    async fn change_key(
+        &self,
+        source: &KeySource,
+        new: &NewKey,
+        to: Option<&Path>,
+        steps: &Steps,
+    ) -> Result<Rekeyed, VaultError> {
         steps.next(RekeyStep::MakeKey)?;
         let (key, master) = match to {
             None => (source.path().to_owned(), source.create_next(new)?),
@@ -117,11 +135,6 @@ impl EmbeddedVault {
         };
         let (id, was) = (master.id().to_owned(), self.keys.id().to_owned());
         let data_keys = self.seal_all(master, steps).await?;
-        self.database.close().await?;
-        if in_place {
-            steps.next(RekeyStep::TakePlace)?;
-            source.take_next()?;
-        }
         Ok(Rekeyed { key, id, was, data_keys })
     }
 
