@@ -10,6 +10,12 @@ const FABRIC: &str = "/keyturn/v1/fabrics/subscriptions/{subscriptionId}/resourc
 
 /// Returns an entry for each route.
 pub(super) fn operations() -> Vec<Operation> {
+    let mut all = of_fabrics();
+    all.extend(of_secrets_and_tokens());
+    all
+}
+
+fn of_fabrics() -> Vec<Operation> {
     vec![
         get(super::PATH, "Description_Get", "Shows this description.").gives("Description").open(),
         get("/keyturn/v1/fabrics", "Fabrics_List", "Lists fabrics and their devices' names.")
@@ -75,6 +81,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives("ProgressList"),
         get("/keyturn/v1/operations/{operationId}", "Progress_Get", "Says how far each device is.")
             .gives("Progress"),
+    ]
+}
+
+fn of_secrets_and_tokens() -> Vec<Operation> {
+    vec![
         post("/keyturn/v1/secrets:reveal", "Secrets_Reveal", Right::Reveal, "Reveals a password.")
             .takes("Reveal")
             .gives("Revealed"),
