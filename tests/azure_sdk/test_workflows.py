@@ -1,9 +1,14 @@
 """The tables of the concept document: what blocks what, and what becomes of whom."""
 
+import json
 import time
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 
 from test_rotation import by_name, sets_in_use, statuses, text
 
@@ -290,7 +295,7 @@ def test_tags_and_descriptions_are_kept_and_read_only_fields_are_ignored(client,
     assert caught.value.error.target == "featureFlags"
 
 
-def test_a_deleted_fabric_takes_its_secrets_along(fresh):
+def test_a_deleted_fabric_is_gone_and_its_name_is_free(fresh):
     client = fresh.client()
     value = fresh.reveal("ce-01")["value"]
     with pytest.raises(ResourceExistsError) as caught:
@@ -303,7 +308,20 @@ def test_a_deleted_fabric_takes_its_secrets_along(fresh):
     client.network_fabrics.begin_delete(fresh.group, fresh.fabric).result()
     assert list(client.network_fabrics.list_by_subscription()) == []
     client.network_fabrics.begin_delete(fresh.group, fresh.fabric).result()
-    # The devices are as they were: told their passwords, a new fabric adopts them.
+    # The devices are as they were, and what opens them is kept.
     assert fresh.opens("ce-01", "admin", value) == "running=yes startup=yes"
+    with pytest.raises(ResourceNotFoundError):
+        client.network_fabrics.get(fresh.group, fresh.fabric)
+    kept = fresh.keyturn(
+        "secret", "show", "--device", "ce-01", "--user", "admin", "--deleted-from", fresh.fabric
+    )
+    assert json.loads(kept)["value"] == value
+    # Told their passwords, a new fabric adopts them.
     fresh.keyturn("fabric", "apply", "-f", fresh.lab_dir / "fabric.toml")
     assert rotate(client, fresh).status == "Succeeded"
+    # What the old one left goes by force, and takes nothing of the new one along.
+    value = fresh.reveal("ce-01")["value"]
+    fresh.keyturn("fabric", "purge", fresh.fabric, "--force")
+    assert json.loads(fresh.keyturn("fabric", "list", "--deleted")) == []
+    assert fresh.reveal("ce-01")["value"] == value
+    assert fresh.opens("ce-01", "admin", value) == "running=yes startup=yes"

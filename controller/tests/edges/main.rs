@@ -18,6 +18,7 @@ mod bootstrap;
 mod declare;
 mod described;
 mod issuer;
+mod keeping;
 mod key_vault;
 mod native;
 mod oidc;
