@@ -328,7 +328,8 @@ impl Service {
         for name in names {
             let versions = self.parts.vault.versions(&name).await;
             let versions = versions.map_err(|source| ServiceError::Vault { source })?;
-            let located = versions.into_iter().map(|info| (name.clone(), info.version));
+            let ours = versions.into_iter().filter(|info| !info.tag.is_of_client());
+            let located = ours.map(|info| (name.clone(), info.version));
             orphans.extend(located.filter(|located| !going.contains(located)));
         }
         Ok(orphans)
