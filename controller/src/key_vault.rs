@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use reqwest::{Client, Method, Url};
 
 use self::call::Call;
-pub use self::error::KeyVaultError;
+pub use self::error::{KeyVaultError, Refusal};
 pub use self::wire::{Properties, Secret, Tags};
 use crate::identity::Identity;
 use crate::remote::{self, Pace, Way};

@@ -21,6 +21,7 @@ use crate::rollback::RollbackGuard;
 use crate::store::{Revision, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::Vault;
+use crate::vault::bounded::Bounded;
 
 mod adopt;
 mod archive;
@@ -111,7 +112,8 @@ impl Service {
     ///
     /// # Errors
     /// Returns [`ServiceError`] where a journal cannot be read or written; nothing was exposed.
-    pub async fn start(parts: Parts) -> Result<Arc<Self>, ServiceError> {
+    pub async fn start(mut parts: Parts) -> Result<Arc<Self>, ServiceError> {
+        parts.vault = Arc::new(Bounded::new(parts.vault));
         let make_set = Arc::new(TemplateSets::new(
             Arc::clone(&parts.template),
             parts.platforms.clone(),

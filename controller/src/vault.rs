@@ -5,6 +5,7 @@
 //! of password sets is ours ([`protocol::id::PasswordSet`]) and not the vault's business.
 
 pub mod azure;
+pub mod bounded;
 mod cipher;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

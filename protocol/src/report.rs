@@ -146,6 +146,8 @@ pub enum Reason {
     NotSupported,
     /// The agent's own disk refused a record that must be durable first.
     LedgerFailed,
+    /// The vault did not give the passwords that the job needs: nothing was sent.
+    VaultUnavailable,
 }
 
 impl Reason {
@@ -164,6 +166,7 @@ impl Reason {
                 | Self::NotQuiet
                 | Self::Busy
                 | Self::Repeated
+                | Self::VaultUnavailable
         )
     }
 }

@@ -1,5 +1,6 @@
 //! The fault matrix: every step of a rotation × {fails, its answer is lost, crashes before, crashes
-//! after, happens twice} × every fault of a device, on every platform, in memory.
+//! after, happens twice} × every fault of a device, on every platform, in memory; and every call of
+//! the vault × every fault of a vault, once and for as long as it takes until somebody mends it.
 //!
 //! The steps are not listed here. For each platform and fault a rotation is run once, and every
 //! journal append, vault call, frame, ledger record, login and line of it is a step; the cases are
@@ -7,7 +8,8 @@
 //! and the agent; a subset crashes again while it recovers. After each case: every password that the
 //! device accepts, now or after a reboot, is in the vault; what is said to be in sync opens; once
 //! the faults have ended a resync converges to one password set; nobody was locked out by us; no
-//! secret was written anywhere.
+//! secret was written anywhere; what the journal refers to is in the vault, and no device was changed
+//! before a set was in both.
 //!
 //! `KEYTURN_MATRIX=exhaustive` runs the whole product instead of a part of it (the same steps, all
 //! manners, all faults). Any other value runs the cases whose names contain it and prints their
@@ -104,7 +106,10 @@ fn nothing_is_lost_whatever_fails_at_any_step_of_a_rotation() {
     println!("{} cases to crash again in their recovery", again.len());
     let struck_again = in_parallel(&again);
     let all = calm.len() + cases.len() + again.len();
-    println!("{all} cases of the fault matrix");
+    println!(
+        "{all} cases of the fault matrix, {} of them with a fault of the vault",
+        vault(&cases)
+    );
     for (cases, told) in [(calm, told), (cases, struck), (again, struck_again)] {
         report(&extent, &cases, &told);
         assert_sound(&cases, &told);
@@ -112,6 +117,12 @@ fn nothing_is_lost_whatever_fails_at_any_step_of_a_rotation() {
     if matches!(extent, Extent::Sample) {
         assert!(all > CASES_MIN, "{all} cases are too few: is a kind of step watched no more?");
     }
+}
+
+/// How many cases have a fault of the vault.
+fn vault(cases: &[Case]) -> usize {
+    let has = |case: &&Case| case.strikes.iter().any(|it| it.manner.vault_fault().is_some());
+    cases.iter().filter(has).count()
 }
 
 fn steps(told: &[Told]) -> usize {
@@ -126,7 +137,7 @@ fn faults(hardware: Hardware) -> impl Iterator<Item = Case> {
 fn strikes(case: &Case, trace: &[Step]) -> Vec<Case> {
     let mut cases = Vec::new();
     for Step { place, ordinal, .. } in trace {
-        for manner in Manner::ALL.into_iter().filter(|manner| manner.applies_to(*place)) {
+        for manner in Manner::at(*place) {
             let strike = Strike { place: *place, ordinal: *ordinal, manner };
             let strikes = case.strikes.iter().copied().chain([strike]).collect();
             cases.push(Case { strikes, ..case.clone() });

@@ -277,9 +277,27 @@ impl<'t> World<'t> {
         self.device.fault(fault);
     }
 
-    /// Ends all faults of the device.
+    /// Ends all faults of the device and of the vault.
     pub fn heal(&self) {
         self.device.heal();
+        self.heal_vault();
+    }
+
+    /// Ends all faults of the vault.
+    pub fn heal_vault(&self) {
+        self.vault.faults().clear();
+    }
+
+    /// Returns the accounts that accept another password than that of the factory, running or
+    /// startup.
+    #[must_use]
+    pub fn changed(&self) -> Vec<String> {
+        let accounts = self.hardware.accounts().into_iter();
+        let changed = accounts.filter(|(_profile, user, factory)| {
+            let check = self.device.check(user, factory);
+            !check.is_some_and(|check| check.running && check.startup)
+        });
+        changed.map(|(_profile, user, _factory)| user.to_owned()).collect()
     }
 
     /// Returns what the agent's disk holds, the journal and everything that was said in this world,

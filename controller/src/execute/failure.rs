@@ -243,6 +243,11 @@ fn ours(reason: Reason) -> Told {
             "The agent could not record the attempt durably, so that it made none.",
             "Free or repair the agent's disk, then perform a resync operation.",
         ),
+        Reason::VaultUnavailable => (
+            "VaultUnavailable",
+            "The vault did not give the device's passwords, so that nothing was sent to it.",
+            "Check the vault, then perform a resync operation.",
+        ),
         Reason::NotSupported => (
             "NotSupported",
             "The device's platform cannot do what was asked.",

@@ -92,12 +92,15 @@ impl Executor {
                 }
                 Err(error) => {
                     let detail = format!("failed to open its passwords in the vault: {error}");
-                    return Err(bad_job(&detail));
+                    return Err(Stop { reason: Reason::VaultUnavailable, detail });
                 }
             }
         };
         let mut opened = opened.iter().map(|value| value.duplicate());
-        let short = || bad_job("the vault returned too few passwords");
+        let short = || Stop {
+            reason: Reason::VaultUnavailable,
+            detail: "the vault returned too few passwords".to_owned(),
+        };
         let mut bundle = Bundle::default();
         for (profile, set, _name, _version) in &draft.values {
             let value: Password = opened.next().ok_or_else(short)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol::id::SecretVersion;
@@ -12,10 +13,11 @@ use protocol::password::Password;
 use super::{Clock, Tag, Vault, VaultError, VersionInfo, new_version};
 use crate::disk::DiskError;
 use crate::disk::faults::Faults;
+use crate::key_vault::{KeyVaultError, Refusal};
 use crate::naming::SecretName;
 
 /// What a [`MemoryVault`] can be made to suffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VaultFault {
     /// The vault is down: [`VaultError::Unreachable`], nothing changed.
     DownBefore,
@@ -25,7 +27,46 @@ pub enum VaultFault {
     ReadOnly,
     /// The vault's disk is full: [`DiskError::Full`]. Reading goes on.
     Full,
+    /// Nobody ever answers, and nothing changed.
+    Silent,
+    /// The vault does what it is asked, and answers after [`SLOW`].
+    Slow,
+    /// The vault has had too many requests: 429, nothing changed.
+    Throttled,
+    /// The token has expired, or is not valid yet by the vault's clock: 401, nothing changed.
+    Expired,
+    /// Of a set of values the first half is stored, then the vault has had too many requests; other
+    /// writes as [`VaultFault::Throttled`]. Reading goes on.
+    Half,
+    /// The name belongs to a deleted secret: 409 for writes, and reads find nothing.
+    SoftDeleted,
+    /// A version that was there is not: reads find nothing. Writing goes on.
+    Missing,
+    /// The vault's clock is at its beginning: what is stored is of 1970.
+    Skewed,
 }
+
+impl VaultFault {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::DownBefore,
+        Self::DownAfter,
+        Self::ReadOnly,
+        Self::Full,
+        Self::Silent,
+        Self::Slow,
+        Self::Throttled,
+        Self::Expired,
+        Self::Half,
+        Self::SoftDeleted,
+        Self::Missing,
+        Self::Skewed,
+    ];
+}
+
+/// How long a slow vault takes: longer than anybody waits for an answer to a read, and shorter than
+/// for one to a set of values.
+pub const SLOW: Duration = Duration::from_secs(300);
 
 /// A vault that lives as long as the last clone of its handle.
 #[derive(Clone)]
@@ -69,6 +110,12 @@ impl MemoryVault {
         self.len() == 0
     }
 
+    /// Tells whether this version of this secret is there, enabled or not.
+    #[must_use]
+    pub fn has(&self, name: &SecretName, version: &SecretVersion) -> bool {
+        find(&self.lock(), name, version).is_ok_and(|record| record.value.is_some())
+    }
+
     /// Tells whether some version of some secret holds this value, enabled or not.
     #[must_use]
     pub fn holds(&self, value: &Password) -> bool {
@@ -88,31 +135,69 @@ impl MemoryVault {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read<T>(
+    /// Suffers the next call's fault as far as that is a matter of time.
+    async fn struck(&self) -> Option<VaultFault> {
+        let fault = self.faults.strike();
+        if fault == Some(VaultFault::Silent) {
+            std::future::pending::<()>().await;
+        }
+        fault
+    }
+
+    async fn read<T>(
         &self,
+        first: (&SecretName, Option<&SecretVersion>),
         act: impl FnOnce(&Secrets) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        match self.faults.strike() {
-            Some(VaultFault::DownBefore | VaultFault::DownAfter) => Err(down()),
-            Some(VaultFault::ReadOnly | VaultFault::Full) | None => act(&self.lock()),
+        let fault = self.struck().await;
+        let refused = match fault {
+            Some(VaultFault::DownBefore | VaultFault::DownAfter) => Some(down()),
+            Some(VaultFault::Throttled) => Some(refusal(429, "Throttled")),
+            Some(VaultFault::Expired) => Some(refusal(401, "Unauthorized")),
+            Some(VaultFault::SoftDeleted | VaultFault::Missing) => {
+                let (name, version) = first;
+                version.map(|version| VaultError::NotFound {
+                    name: name.clone(),
+                    version: version.clone(),
+                })
+            }
+            _ => None,
+        };
+        let result = refused.map_or_else(|| act(&self.lock()), Err);
+        self.answer(fault, result).await
+    }
+
+    async fn write<T>(
+        &self,
+        act: impl FnOnce(&mut Secrets, Option<VaultFault>) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let fault = self.struck().await;
+        let file = PathBuf::from("(memory)");
+        let refused = match fault {
+            Some(VaultFault::DownBefore) => Some(down()),
+            Some(VaultFault::ReadOnly) => Some(DiskError::ReadOnly { file }.into()),
+            Some(VaultFault::Full) => Some(DiskError::Full { file }.into()),
+            Some(VaultFault::Throttled) => Some(refusal(429, "Throttled")),
+            Some(VaultFault::Expired) => Some(refusal(401, "Unauthorized")),
+            Some(VaultFault::SoftDeleted) => Some(refusal(409, "ObjectIsDeletedButRecoverable")),
+            _ => None,
+        };
+        let result = refused.map_or_else(|| act(&mut self.lock(), fault), Err);
+        match fault {
+            Some(VaultFault::DownAfter) => result.and_then(|_lost| Err(down())),
+            _ => self.answer(fault, result).await,
         }
     }
 
-    fn write<T>(
+    async fn answer<T>(
         &self,
-        act: impl FnOnce(&mut Secrets) -> Result<T, VaultError>,
+        fault: Option<VaultFault>,
+        result: Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        let file = PathBuf::from("(memory)");
-        match self.faults.strike() {
-            Some(VaultFault::DownBefore) => Err(down()),
-            Some(VaultFault::ReadOnly) => Err(DiskError::ReadOnly { file }.into()),
-            Some(VaultFault::Full) => Err(DiskError::Full { file }.into()),
-            Some(VaultFault::DownAfter) => {
-                act(&mut self.lock())?;
-                Err(down())
-            }
-            None => act(&mut self.lock()),
+        if fault == Some(VaultFault::Slow) {
+            tokio::time::sleep(SLOW).await;
         }
+        result
     }
 }
 
@@ -124,6 +209,29 @@ impl fmt::Debug for MemoryVault {
 
 fn down() -> VaultError {
     VaultError::Unreachable { reason: "a fault that a test switched on".to_owned() }
+}
+
+/// What Key Vault answers.
+fn refused(status: u16, code: &str) -> KeyVaultError {
+    KeyVaultError::Refused(Box::new(Refusal {
+        doing: "use the vault".to_owned(),
+        vault: "memory".to_owned(),
+        status,
+        code: code.to_owned(),
+        inner: String::new(),
+        message: "a fault that a test switched on".to_owned(),
+    }))
+}
+
+fn refuse_half(fault: Option<VaultFault>) -> Result<(), VaultError> {
+    match fault {
+        Some(VaultFault::Half) => Err(refusal(429, "Throttled")),
+        _ => Ok(()),
+    }
+}
+
+fn refusal(status: u16, code: &str) -> VaultError {
+    refused(status, code).into()
 }
 
 fn key(name: &SecretName) -> String {
@@ -188,54 +296,62 @@ impl Vault for MemoryVault {
         &self,
         items: &[(SecretName, Tag, &Password)],
     ) -> Result<Vec<SecretVersion>, VaultError> {
-        let created = (self.clock)();
-        self.write(|secrets| {
+        let now = (self.clock)();
+        self.write(|secrets, fault| {
             // All refusals come before the first change.
             for (name, tag, _) in items {
                 put_before(secrets, name, tag)?;
             }
-            let mut versions = Vec::with_capacity(items.len());
-            for (name, tag, value) in items {
+            let (asked, half) = (items.len(), fault == Some(VaultFault::Half));
+            let stored = if half { asked / 2 } else { asked };
+            let created = if fault == Some(VaultFault::Skewed) { 0 } else { now };
+            let mut versions = Vec::with_capacity(asked);
+            for (name, tag, value) in items.iter().take(stored) {
                 if let Some(version) = put_before(secrets, name, tag)? {
                     versions.push(version);
                     continue;
                 }
                 let version = new_version();
-                let info = VersionInfo {
-                    version: version.clone(),
-                    created,
-                    enabled: true,
-                    tag: tag.clone(),
-                };
+                let (tag, enabled) = (tag.clone(), true);
+                let info = VersionInfo { version: version.clone(), created, enabled, tag };
                 let record = Record { info, value: Some(value.duplicate()) };
                 secrets.entry(key(name)).or_default().push(record);
                 versions.push(version);
             }
-            Ok(versions)
+            let source = || Box::new(refused(429, "Throttled"));
+            match half {
+                true => Err(VaultError::Partial { asked, stored, source: source() }),
+                false => Ok(versions),
+            }
         })
+        .await
     }
 
     async fn get_all(
         &self,
         items: &[(SecretName, SecretVersion)],
     ) -> Result<Vec<Password>, VaultError> {
-        self.read(|secrets| {
+        let Some((name, version)) = items.first() else { return Ok(Vec::new()) };
+        self.read((name, Some(version)), |secrets| {
             items.iter().map(|(name, version)| open(secrets, name, version)).collect()
         })
+        .await
     }
 
     async fn versions(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError> {
-        self.read(|secrets| {
+        self.read((name, None), |secrets| {
             let records = secrets.get(&key(name)).into_iter().flatten();
             Ok(records
                 .filter(|record| record.value.is_some())
                 .map(|record| record.info.clone())
                 .collect())
         })
+        .await
     }
 
     async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
-        self.write(|secrets| {
+        self.write(|secrets, fault| {
+            refuse_half(fault)?;
             let record = find_mut(secrets, name, version)?;
             if record.value.is_none() {
                 return Err(VaultError::Purged { name: name.clone(), version: version.clone() });
@@ -243,13 +359,16 @@ impl Vault for MemoryVault {
             record.info.enabled = false;
             Ok(())
         })
+        .await
     }
 
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
-        self.write(|secrets| {
+        self.write(|secrets, fault| {
+            refuse_half(fault)?;
             find_mut(secrets, name, version)?.value = None;
             Ok(())
         })
+        .await
     }
 
     fn uri(&self) -> String {

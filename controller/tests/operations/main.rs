@@ -12,6 +12,7 @@ mod keeping;
 mod older;
 mod reboot;
 mod rollback;
+mod vault;
 mod world;
 
 use controller::auditor::PaperFault;

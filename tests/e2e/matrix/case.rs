@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use controller::plan::Request;
 use fixtures::fault::FaultKind;
-use harness::memory::{Hardware, Live, Place, Step, Strike, Tools, World};
+use harness::memory::{Hardware, Live, Manner, Place, Step, Strike, Tools, World};
 
 /// Longer than the commit timer: what was not confirmed rolls back within it.
 const ROLLBACK: Duration = Duration::from_secs(400);
@@ -102,6 +102,12 @@ impl Script<'_> {
         }
         let rests = self.live.wait_for_rest().await;
         self.live.disarm();
+        let vault_is_broken =
+            matches!(self.strike.map(|strike| strike.manner), Some(Manner::VaultStays(_)));
+        self.check_but_for_values("at rest", wrongs);
+        if vault_is_broken {
+            self.world.heal_vault();
+        }
         self.check("at rest", wrongs).await;
         self.live.pass(ROLLBACK).await;
         self.check("later", wrongs).await;
@@ -117,7 +123,21 @@ impl Script<'_> {
             return false;
         }
         self.converge(wrongs).await;
+        if self.strike.is_some_and(|strike| strike.manner.vault_fault().is_some()) {
+            self.rotate_again(wrongs).await;
+        }
         true
+    }
+
+    /// What a vault has suffered stands in nobody's way once it is mended.
+    async fn rotate_again(&self, wrongs: &mut Vec<String>) {
+        if let Ok(id) = self.live.submit(Request::Rotate).await {
+            self.live.wait(id).await;
+        }
+        if !self.live.is_in_sync() {
+            wrongs.push(format!("cannot be rotated again: {}", self.live.describe()));
+        }
+        self.check("after another rotation", wrongs).await;
     }
 
     async fn rotate(&self) {
@@ -155,20 +175,27 @@ impl Script<'_> {
         self.check("in the end", wrongs).await;
     }
 
-    async fn check(&self, when: &str, wrongs: &mut Vec<String>) {
+    /// Checks what can be seen without opening any value.
+    fn check_but_for_values(&self, when: &str, wrongs: &mut Vec<String>) {
         self.live.note_state();
         let leaks = self.world.leaks().into_iter().map(|line| format!("a secret leaks: {line}"));
         let mut found: Vec<String> = leaks.collect();
         found.extend(self.world.lost());
-        found.extend(self.live.lies().await);
+        found.extend(self.live.disordered());
         found.extend(self.live.forgotten());
+        found.extend(self.world.locked_out());
+        wrongs.extend(found.into_iter().map(|wrong| format!("{when}: {wrong}")));
+    }
+
+    async fn check(&self, when: &str, wrongs: &mut Vec<String>) {
+        self.check_but_for_values(when, wrongs);
+        let mut found = self.live.lies().await;
         // A device whose logins contradict its stored hashes is believed by its logins, so that the
         // password that it will want once it has come to its senses counts as disproved: not lost,
         // but not shown either.
         if self.case.fault != Some(FaultKind::LieReadback) {
             found.extend(self.live.hidden().await);
         }
-        found.extend(self.world.locked_out());
         wrongs.extend(found.into_iter().map(|wrong| format!("{when}: {wrong}")));
     }
 }

@@ -35,7 +35,7 @@ impl Store for WatchedStore {
         match act {
             Act::Fail => self.inner.faults().once(0, StoreFault::Full),
             Act::LoseAnswer => self.inner.faults().once(0, StoreFault::FailAfter),
-            Act::Do | Act::DoTwice | Act::Never => {}
+            Act::Do | Act::DoTwice | Act::Suffer(..) | Act::Never => {}
         }
         let result = self.inner.append(fabric, seen, events).await;
         if act == Act::DoTwice {
@@ -137,6 +137,8 @@ impl WatchedVault {
         match act {
             Act::Fail => self.inner.faults().once(0, VaultFault::DownBefore),
             Act::LoseAnswer => self.inner.faults().once(0, VaultFault::DownAfter),
+            Act::Suffer(fault, false) => self.inner.faults().once(0, fault),
+            Act::Suffer(fault, true) => self.inner.faults().set(fault),
             Act::Do | Act::DoTwice | Act::Never => {}
         }
         act

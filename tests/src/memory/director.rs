@@ -8,6 +8,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use controller::vault::VaultFault;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -51,17 +52,34 @@ pub enum Manner {
     CrashAfter,
     /// It happens twice.
     Twice,
+    /// (vault) The call suffers this fault.
+    Vault(VaultFault),
+    /// (vault) This call and all that follow suffer this fault, until everything is healed.
+    VaultStays(VaultFault),
 }
 
 impl Manner {
-    /// All manners.
-    pub const ALL: [Self; 5] =
+    /// The manners in which every step can go wrong.
+    const COMMON: [Self; 5] =
         [Self::Fails, Self::AnswerLost, Self::CrashBefore, Self::CrashAfter, Self::Twice];
 
-    /// Tells whether this can happen at such a place: a frame has no answer of its own.
+    /// Returns the manners in which a step at such a place can go wrong: a frame has no answer of
+    /// its own, and a vault has faults of its own.
+    pub fn at(place: Place) -> impl Iterator<Item = Self> {
+        let is_frame = matches!(place, Place::ToAgent | Place::FromAgent);
+        let common =
+            Self::COMMON.into_iter().filter(move |it| *it != Self::AnswerLost || !is_frame);
+        let faults = VaultFault::ALL.into_iter().filter(move |_fault| place == Place::Vault);
+        common.chain(faults.flat_map(|fault| [Self::Vault(fault), Self::VaultStays(fault)]))
+    }
+
+    /// Returns what the vault suffers by it.
     #[must_use]
-    pub fn applies_to(self, place: Place) -> bool {
-        self != Self::AnswerLost || !matches!(place, Place::ToAgent | Place::FromAgent)
+    pub fn vault_fault(self) -> Option<VaultFault> {
+        match self {
+            Self::Vault(fault) | Self::VaultStays(fault) => Some(fault),
+            _ => None,
+        }
     }
 }
 
@@ -94,6 +112,8 @@ pub(super) enum Act {
     Fail,
     LoseAnswer,
     DoTwice,
+    /// The vault's call, and those after it if so, suffer this fault.
+    Suffer(VaultFault, bool),
     /// Everything has crashed: never go on.
     Never,
 }
@@ -164,6 +184,8 @@ impl Director {
             Manner::Fails => Act::Fail,
             Manner::AnswerLost => Act::LoseAnswer,
             Manner::Twice => Act::DoTwice,
+            Manner::Vault(fault) => Act::Suffer(fault, false),
+            Manner::VaultStays(fault) => Act::Suffer(fault, true),
             Manner::CrashAfter => {
                 state.last_step = true;
                 Act::Do

@@ -31,7 +31,7 @@ async fn relay<F: Frame>(
         let times = match director.enter(place, &frame.describe()).await {
             Act::Fail => 0,
             Act::DoTwice => 2,
-            Act::Do | Act::LoseAnswer | Act::Never => 1,
+            Act::Do | Act::Suffer(..) | Act::LoseAnswer | Act::Never => 1,
         };
         for _ in 0..times {
             if to.send(frame.clone()).await.is_err() {

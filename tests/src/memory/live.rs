@@ -349,6 +349,27 @@ impl Live<'_> {
         })
     }
 
+    /// Returns what breaks the order that never loses a password: what the journal refers to and the
+    /// vault does not have, and what was changed on the device before a set was in the journal.
+    #[must_use]
+    pub fn disordered(&self) -> Vec<String> {
+        let (values, sets) = self.fabric(|fabric| (fabric.values(), fabric.sets.len()));
+        let is_missing = |value: &&controller::model::Value| {
+            let (name, version) = &value.located;
+            !self.world.vault.has(name, version)
+        };
+        let missing = values.iter().filter(is_missing);
+        let mut wrongs: Vec<String> = missing
+            .map(|value| format!("set {} of {} is not in the vault", value.set, value.profile))
+            .collect();
+        // Where there are more sets, a rotation has stored one.
+        let changed = if sets == 1 { self.world.changed() } else { Vec::new() };
+        if !changed.is_empty() {
+            wrongs.push(format!("{changed:?} were changed, and the journal has no set for that"));
+        }
+        wrongs
+    }
+
     /// Notes what the service knows, as it could be shown or logged.
     pub fn note_state(&self) {
         let state = self.fabric(|fabric| {

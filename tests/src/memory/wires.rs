@@ -233,7 +233,7 @@ impl Tap {
         match act {
             Act::Never => return Poll::Pending,
             Act::Fail => return Poll::Ready(Err(self.cut())),
-            Act::Do | Act::DoTwice | Act::LoseAnswer => self.send(piece),
+            Act::Do | Act::Suffer(..) | Act::DoTwice | Act::LoseAnswer => self.send(piece),
         }
         if act == Act::DoTwice {
             self.send(&line);

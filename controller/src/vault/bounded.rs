@@ -1,0 +1,124 @@
+//! A vault for which nobody waits for ever: every call has a time.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use protocol::id::SecretVersion;
+use protocol::password::Password;
+
+use super::{Tag, Vault, VaultError, VersionInfo};
+use crate::naming::SecretName;
+
+/// The longest for a set of values: 21,000 of them (1,000 devices with passwords of their own) take
+/// two minutes at Key Vault's quota of 2,000 writes in 10 seconds.
+const PUT_MAX: Duration = Duration::from_secs(600);
+
+/// The longest for everything else: all passwords of a device, or one change.
+const ASK_MAX: Duration = Duration::from_secs(120);
+
+/// Another vault, whose calls end in time.
+#[derive(Clone)]
+pub struct Bounded(Arc<dyn Vault>);
+
+impl Bounded {
+    /// Puts times before a vault.
+    #[must_use]
+    pub fn new(vault: Arc<dyn Vault>) -> Self {
+        Self(vault)
+    }
+}
+
+impl fmt::Debug for Bounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+async fn within<T>(
+    time: Duration,
+    call: impl Future<Output = Result<T, VaultError>>,
+) -> Result<T, VaultError> {
+    let late = |_elapsed| VaultError::Unreachable {
+        reason: format!("it has not answered within {} s", time.as_secs()),
+    };
+    tokio::time::timeout(time, call).await.map_err(late)?
+}
+
+#[async_trait]
+impl Vault for Bounded {
+    async fn put_all(
+        &self,
+        items: &[(SecretName, Tag, &Password)],
+    ) -> Result<Vec<SecretVersion>, VaultError> {
+        within(PUT_MAX, self.0.put_all(items)).await
+    }
+
+    async fn get_all(
+        &self,
+        items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Password>, VaultError> {
+        within(ASK_MAX, self.0.get_all(items)).await
+    }
+
+    async fn versions(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError> {
+        within(ASK_MAX, self.0.versions(name)).await
+    }
+
+    async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        within(ASK_MAX, self.0.disable(name, version)).await
+    }
+
+    async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        within(ASK_MAX, self.0.purge(name, version)).await
+    }
+
+    fn uri(&self) -> String {
+        self.0.uri()
+    }
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract;
+    use super::super::memory::{MemoryVault, VaultFault};
+    use super::*;
+
+    fn vault() -> (MemoryVault, Bounded) {
+        let memory = MemoryVault::new(contract::clock());
+        (memory.clone(), Bounded::new(Arc::new(memory)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_never_answers_is_unreachable_in_time() {
+        let (memory, vault) = vault();
+        memory.faults().set(VaultFault::Silent);
+        let (name, tag) = (SecretName::for_tests("lab-east-admin"), Tag::new("1"));
+        let error = vault.put(&name, &tag, &contract::password("Canary-1")).await.unwrap_err();
+        assert_eq!(error.to_string(), "reach the vault: it has not answered within 600 s");
+        assert!(error.is_outcome_unknown());
+        assert!(vault.versions(&name).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_vault_stores_in_time_and_reads_too_late() {
+        let (memory, vault) = vault();
+        memory.faults().set(VaultFault::Slow);
+        let (name, tag) = (SecretName::for_tests("lab-east-admin"), Tag::new("1"));
+        let stored = vault.put(&name, &tag, &contract::password("Canary-1")).await.unwrap();
+        assert!(vault.get(&name, &stored).await.is_err());
+        memory.faults().clear();
+        assert!(vault.get(&name, &stored).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_bounded_vault_keeps_the_contract() {
+        contract::contract(async || vault().1).await;
+    }
+}
