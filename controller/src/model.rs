@@ -21,6 +21,7 @@ use crate::inventory::FabricSpec;
 mod copies;
 mod device;
 pub mod event;
+mod fold;
 mod gone;
 pub mod operation;
 mod sets;
@@ -119,7 +120,7 @@ pub struct Fabric {
     pub unremembered: Option<PasswordSet>,
     /// Deleted fabrics that had this one's name before it, as far as values of theirs are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former: Vec<Fabric>,
+    pub former: Vec<Self>,
     /// Versions that were given up, and of which it is not certain yet that the vault has purged
     /// them. Nothing else refers to them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -277,7 +278,7 @@ impl Fabric {
     /// Takes one event of the journal.
     pub fn apply(&mut self, event: &Event) {
         self.active_set_count.take();
-        event::apply(self, event);
+        fold::apply(self, event);
     }
 }
 

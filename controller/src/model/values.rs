@@ -84,6 +84,9 @@ impl Fabric {
     /// Returns the secret of a device whose password in the value's set is this value.
     #[must_use]
     pub fn secret_with<'d>(&self, device: &'d Device, value: &Value) -> Option<&'d Secret> {
+        if value.owner.as_ref().is_some_and(|owner| *owner != device.spec.name) {
+            return None;
+        }
         let secret = device.secrets.get(&value.profile)?;
         let place = self.place(&device.spec.name, &value.profile, &secret.name, value.set)?;
         (place == value.located).then_some(secret)
@@ -91,16 +94,17 @@ impl Fabric {
 
     /// Forgets versions, in whatever set they are, and remembers that they are to be purged.
     pub(super) fn give_up(&mut self, versions: &[Located]) {
-        self.forget(versions);
+        let meant: BTreeSet<&Located> = versions.iter().collect();
+        self.forget(&meant);
         for era in &mut self.former {
-            era.forget(versions);
+            era.forget(&meant);
         }
         self.former.retain(|era| !era.sets.is_empty());
         self.purging.extend(versions.iter().cloned());
     }
 
     /// Sets and gone devices of which nothing is left are forgotten with their last version.
-    fn forget(&mut self, versions: &[Located]) {
+    fn forget(&mut self, versions: &BTreeSet<&Located>) {
         let is_meant = |value: &Value| versions.contains(&value.located);
         for value in self.values().into_iter().filter(is_meant) {
             let Some(record) = self.sets.get_mut(&value.set) else { continue };

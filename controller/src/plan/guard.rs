@@ -67,6 +67,9 @@ pub struct Refusal {
     pub devices: Vec<ResourceName>,
 }
 
+/// Devices that are gone may still have passwords of a deleted fabric.
+pub const MAY_BE_HELD: &str = "DevicesMayHoldPasswords";
+
 /// The newest set has no password for some profile of a device.
 pub(super) const SET_INCOMPLETE: &str = "PasswordSetIncomplete";
 

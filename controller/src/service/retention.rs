@@ -18,7 +18,7 @@ use crate::audit::Entry as Record;
 use crate::journal::Entry;
 use crate::model::{Event, Fabric, Located, Timestamp, Value};
 use crate::naming::SecretName;
-use crate::plan::Refusal;
+use crate::plan::guard::{self, Refusal};
 use crate::plan::retention::{self, Case, Holder, Retention, Verdict};
 use crate::vault::VaultError;
 
@@ -226,6 +226,9 @@ impl Service {
         let taken = self.taken(&id, wanted.clone());
         wanted.retain(|located| !taken.contains_key(located));
         let orphans = self.orphans(keeper, &wanted).await?;
+        if wanted.is_empty() && orphans.is_empty() {
+            return Ok(());
+        }
         let decide = move |fabric: &Fabric| {
             let case = Case { fabric, retention, now: at, elsewhere: &|_located| None };
             // Only what was asked about elsewhere, and may go still.
@@ -265,12 +268,12 @@ impl Service {
         let at = (self.parts.clock)();
         let decide = move |fabric: &Fabric| {
             let mut events = Vec::new();
-            let mut left = fabric.purging.clone();
-            left.retain(|located| !versions.contains(located));
+            let purged: BTreeSet<&Located> = versions.iter().collect();
+            let is_done = fabric.purging.iter().all(|located| purged.contains(located));
             if !versions.is_empty() {
                 events.push(Event::Purged { versions, at });
             }
-            let is_over = left.is_empty() && fabric.eras().all(|era| era.sets.is_empty());
+            let is_over = is_done && fabric.eras().all(|era| era.sets.is_empty());
             if fabric.deleted && !fabric.purged && is_over {
                 events.push(Event::FabricPurged { at });
             }
@@ -356,9 +359,10 @@ fn given_up(fabric: &Fabric, versions: &[Located], at: Timestamp) -> Vec<Entry> 
     if versions.is_empty() {
         return Vec::new();
     }
-    let values = fabric.values();
+    let (values, versions_given): (_, BTreeSet<&Located>) =
+        (fabric.values(), versions.iter().collect());
     let going: Vec<&Value> =
-        values.iter().filter(|value| versions.contains(&value.located)).collect();
+        values.iter().filter(|value| versions_given.contains(&value.located)).collect();
     let mut entries = Vec::new();
     for (name, device) in &fabric.devices {
         let has = |value: &&&Value| fabric.secret_with(device, value).is_some();
@@ -395,7 +399,7 @@ fn refusal(fabric: &Fabric) -> Option<Refusal> {
     let hint = "note the passwords that are still needed (`keyturn secret show --deleted-from`), \
                 then purge with `--force`: nothing opens those devices afterwards"
         .to_owned();
-    let (code, devices) = ("DevicesMayHoldPasswords", devices.into_iter().collect());
+    let (code, devices) = (guard::MAY_BE_HELD, devices.into_iter().collect());
     (!names.is_empty()).then_some(Refusal { code, message, hint, devices })
 }
 
