@@ -45,12 +45,28 @@ pub enum SealError {
 #[serde(transparent)]
 pub struct AgentKey(String);
 
-/// A bundle of passwords that only one agent can open.
+/// A bundle of passwords that only one agent can open. In a message its parts are in hex.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
-    encapsulation: String,
-    nonce: String,
-    ciphertext: String,
+    #[serde(with = "in_hex")]
+    encapsulation: Vec<u8>,
+    #[serde(with = "in_hex")]
+    nonce: Vec<u8>,
+    #[serde(with = "in_hex")]
+    ciphertext: Vec<u8>,
+}
+
+mod in_hex {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(from)?).map_err(|_source| D::Error::custom("expected hex"))
+    }
 }
 
 impl fmt::Debug for Sealed {
@@ -105,13 +121,16 @@ impl Bundle {
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Three lengths and the number of the set; nothing may outgrow it, since what grows leaves
+        // a copy behind that nobody overwrites.
+        const NUMBERS_BYTES: usize = 16;
         let size: usize = self
             .accounts
             .iter()
-            .map(|(p, _, v)| p.as_str().len() + v.expose().len() + 12)
-            .chain(self.terminal_server.iter().map(|(_, v)| v.expose().len() + 12))
+            .map(|(p, _, v)| p.as_str().len() + v.expose().len() + NUMBERS_BYTES)
+            .chain(self.terminal_server.iter().map(|(_, v)| v.expose().len() + NUMBERS_BYTES))
             .sum();
-        let mut out = Zeroizing::new(Vec::with_capacity(size + 16));
+        let mut out = Zeroizing::new(Vec::with_capacity(size + AES_256_GCM.tag_len()));
         let mut put = |profile: &str, set: PasswordSet, value: &Password| {
             for part in [profile.as_bytes(), &set.0.to_be_bytes(), value.expose().as_bytes()] {
                 out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -156,7 +175,7 @@ impl Bundle {
 
 /// The controller's half of one link: seals bundles to one agent.
 pub struct Sealer {
-    encapsulation: String,
+    encapsulation: Vec<u8>,
     key: LessSafeKey,
 }
 
@@ -180,7 +199,7 @@ impl Sealer {
                 .map_err(|_source| SealError::PublicKey)?;
         let mut secret = Zeroizing::new([0_u8; 32]);
         context.export(INFO, secret.as_mut()).map_err(|_source| SealError::Seal)?;
-        Ok(Self { encapsulation: hex::encode(encapsulation.to_bytes()), key: aead_key(&secret)? })
+        Ok(Self { encapsulation: encapsulation.to_bytes().to_vec(), key: aead_key(&secret)? })
     }
 
     /// Seals a bundle for one job.
@@ -199,13 +218,10 @@ impl Sealer {
                 text.as_mut_slice(),
             )
             .map_err(|_source| SealError::Seal)?;
-        let mut ciphertext = hex::encode(text.as_slice());
-        ciphertext.push_str(&hex::encode(tag.as_ref()));
-        Ok(Sealed {
-            encapsulation: self.encapsulation.clone(),
-            nonce: hex::encode(nonce),
-            ciphertext,
-        })
+        let mut ciphertext = std::mem::take(&mut *text);
+        ciphertext.extend_from_slice(tag.as_ref());
+        let encapsulation = self.encapsulation.clone();
+        Ok(Sealed { encapsulation, nonce: nonce.to_vec(), ciphertext })
     }
 }
 
@@ -214,7 +230,7 @@ pub struct Opener {
     private: <AgentKem as Kem>::PrivateKey,
     public: AgentKey,
     /// The last link's encapsulation and key: all bundles of one link share them.
-    last: Mutex<Option<(String, LessSafeKey)>>,
+    last: Mutex<Option<(Vec<u8>, LessSafeKey)>>,
 }
 
 impl fmt::Debug for Opener {
@@ -245,10 +261,9 @@ impl Opener {
     /// # Errors
     /// Returns [`SealError::Open`] where it was sealed for another agent or another binding.
     pub fn open(&self, sealed: &Sealed, binding: &Binding<'_>) -> Result<Bundle, SealError> {
-        let bytes = |text: &str| hex::decode(text).map_err(|_source| SealError::Open);
-        let nonce = bytes(&sealed.nonce)?;
-        let nonce = Nonce::try_assume_unique_for_key(&nonce).map_err(|_source| SealError::Open)?;
-        let mut text = Zeroizing::new(bytes(&sealed.ciphertext)?);
+        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce);
+        let nonce = nonce.map_err(|_source| SealError::Open)?;
+        let mut text = Zeroizing::new(sealed.ciphertext.clone());
         let mut last = self.last.lock().map_err(|_poisoned| SealError::Open)?;
         if last.as_ref().is_none_or(|(link, _key)| *link != sealed.encapsulation) {
             *last = Some((sealed.encapsulation.clone(), self.decapsulate(&sealed.encapsulation)?));
@@ -262,9 +277,8 @@ impl Opener {
         Bundle::decode(plain)
     }
 
-    fn decapsulate(&self, encapsulation: &str) -> Result<LessSafeKey, SealError> {
-        let bytes = hex::decode(encapsulation).map_err(|_source| SealError::Open)?;
-        let encapsulation = <AgentKem as Kem>::EncappedKey::from_bytes(&bytes)
+    fn decapsulate(&self, encapsulation: &[u8]) -> Result<LessSafeKey, SealError> {
+        let encapsulation = <AgentKem as Kem>::EncappedKey::from_bytes(encapsulation)
             .map_err(|_source| SealError::Open)?;
         let context = hpke::setup_receiver::<AgentAead, AgentKdf, AgentKem>(
             &OpModeR::Base,
