@@ -45,7 +45,7 @@ impl Transport for Console {
         let door = Login { learned: &fresh, ..*login };
         let server = Server { address, port: *port, host_key };
         let connected = ssh::connect(&self.ssh, &server, &door, &credentials).await;
-        let connection = connected.map_err(|error| at_the_door(error, user))?;
+        let mut connection = connected.map_err(|error| at_the_door(error, user))?;
         let line = connection.terminal().await?;
         match serial::log_in(line, login).await {
             Ok(line) => Ok(Box::new(Through {

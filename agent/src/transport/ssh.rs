@@ -12,7 +12,7 @@ use russh::client::{self, Handle};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Connection, ConnectionKind, ExecReply, Login, OpenError, Stream, Transport};
@@ -39,7 +39,8 @@ const TERMINAL: (u32, u32) = (511, 1000);
 /// How many key exchanges and authentications may be under way at once. They are work for
 /// processors and need memory: more at once would be done no sooner. At a round trip of 50 ms, 256
 /// of them still make some 800 logins in a second; a device that hangs in one holds its place for
-/// [`KEY_EXCHANGE_MAX`] at most.
+/// [`KEY_EXCHANGE_MAX`] at most. A login that only proves a password has its place until its
+/// session has gone, so that there are never many more sessions than devices.
 const HANDSHAKES_MAX: usize = 256;
 
 /// The SSH transport.
@@ -96,10 +97,10 @@ pub(super) async fn connect(
         ..client::Config::default()
     });
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let handler = Handler { pinned, seen: Arc::clone(&seen) };
+    let handler = Handler { pinned: Arc::new(pinned), seen: Arc::clone(&seen) };
     let socket = dial(server, login.deadline).await?;
-    let turn = timeout_at(login.deadline, ssh.handshakes.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
+    let turn = Arc::clone(&ssh.handshakes).acquire_owned();
+    let Ok(Ok(turn)) = timeout_at(login.deadline, turn).await else {
         return Err(OpenError::Cut("no turn for a login in the job's time".to_owned()));
     };
     let exchange = client::connect_stream(config, socket, handler);
@@ -115,7 +116,7 @@ pub(super) async fn connect(
     if let Some(name) = lock(&seen).key_exchange.take() {
         learned.key_exchange = Some(name);
     }
-    Ok(SshConnection { handle, learned })
+    Ok(SshConnection { handle, learned, turn: Some(turn) })
 }
 
 async fn dial(server: &Server<'_>, deadline: Instant) -> Result<TcpStream, OpenError> {
@@ -152,9 +153,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers what the SSH library asks.
+/// Answers what the SSH library asks. Small: the library keeps several of it in each session.
 struct Handler {
-    pinned: PublicKey,
+    pinned: Arc<PublicKey>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -204,10 +205,13 @@ impl client::Handler for Handler {
 pub(super) struct SshConnection {
     handle: Handle<Handler>,
     learned: Learned,
+    /// Given back once the connection is used for more than a login.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl SshConnection {
-    async fn channel(&self) -> Result<russh::Channel<client::Msg>, OpenError> {
+    async fn channel(&mut self) -> Result<russh::Channel<client::Msg>, OpenError> {
+        self.turn = None;
         match timeout(CHANNEL_MAX, self.handle.channel_open_session()).await {
             Ok(Ok(channel)) => Ok(channel),
             Ok(Err(error)) => Err(OpenError::Busy(scrub(&error.to_string(), &[]))),
@@ -216,7 +220,7 @@ impl SshConnection {
     }
 
     /// Opens a terminal with a shell on it, without waiting for the device's word for either.
-    pub(super) async fn terminal(&self) -> Result<Box<dyn Stream>, OpenError> {
+    pub(super) async fn terminal(&mut self) -> Result<Box<dyn Stream>, OpenError> {
         let channel = self.channel().await?;
         let (columns, rows) = TERMINAL;
         let asked = async {
@@ -230,11 +234,19 @@ impl SshConnection {
         }
     }
 
-    pub(super) async fn goodbye(&self) {
-        let leaving = self.handle.disconnect(Disconnect::ByApplication, "", "");
-        if timeout(GOODBYE_MAX, leaving).await.is_err() {
-            tracing::debug!("a device did not take the end of its session in time");
+    /// Ends the session and waits until the library has let go of it.
+    pub(super) async fn goodbye(&mut self) {
+        // One that has ended must not be asked again how.
+        if !self.handle.is_closed() {
+            let leaving = async {
+                let _told = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
+                let _ended = (&mut self.handle).await;
+            };
+            if timeout(GOODBYE_MAX, leaving).await.is_err() {
+                tracing::debug!("a device did not take the end of its session in time");
+            }
         }
+        self.turn = None;
     }
 
     pub(super) fn learned(&self) -> Learned {

@@ -254,7 +254,17 @@ struct Outcome {
     succeeded: u32,
 }
 
-async fn open((port, key): (u16, &str), secret: &str, learned: &Learned, spent: bool) -> Outcome {
+async fn open(server: (u16, &str), secret: &str, learned: &Learned, spent: bool) -> Outcome {
+    open_by(&Ssh::default(), server, secret, learned, spent).await
+}
+
+async fn open_by(
+    ssh: &Ssh,
+    (port, key): (u16, &str),
+    secret: &str,
+    learned: &Learned,
+    spent: bool,
+) -> Outcome {
     let platform = Platforms::built_in().unwrap().find("arista-eos").unwrap();
     let device = DeviceId::new("00000000-0000-0000-0000-000000000001", "lab", "ce-01").unwrap();
     let path = Path::Ssh { address: "127.0.0.1".to_owned(), port, host_key: key.to_owned() };
@@ -271,7 +281,7 @@ async fn open((port, key): (u16, &str), secret: &str, learned: &Learned, spent: 
         attempts: &attempts,
         deadline: Instant::now() + Duration::from_secs(30),
     };
-    let opened = Ssh::default().open(&login).await;
+    let opened = ssh.open(&login).await;
     let counted = attempts.counted.load(Ordering::Relaxed);
     Outcome { opened, counted, succeeded: attempts.succeeded.load(Ordering::Relaxed) }
 }
@@ -302,6 +312,27 @@ async fn both_methods_let_in_and_what_was_learned_saves_the_detour() {
         assert_eq!(lock(&heard.methods).len(), 1, "no detour the second time");
         assert_eq!(*lock(&heard.passwords), [SECRET, SECRET]);
     }
+}
+
+#[tokio::test]
+async fn a_login_has_its_turn_until_it_is_used_or_its_session_has_gone() {
+    let ssh = Ssh { handshakes: Arc::new(Semaphore::new(1)) };
+    let free = || ssh.handshakes.available_permits();
+    let (port, key, _) = serve(Kind::Questions).await;
+    let learned = Learned::default();
+    let mut used = open_by(&ssh, (port, &key), SECRET, &learned, false).await.opened.unwrap();
+    assert_eq!(free(), 0);
+    let _shell = used.shell().await.unwrap();
+    assert_eq!(free(), 1);
+    let mut proof = open_by(&ssh, (port, &key), SECRET, &learned, false).await.opened.unwrap();
+    assert_eq!(free(), 0);
+    proof.close().await;
+    assert_eq!(free(), 1);
+    assert!(!proof.is_open() && used.is_open());
+    // Once more is nothing.
+    proof.close().await;
+    drop(open_by(&ssh, (port, &key), SECRET, &learned, false).await.opened);
+    assert_eq!(free(), 1);
 }
 
 #[tokio::test]
