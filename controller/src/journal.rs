@@ -245,7 +245,10 @@ async fn load(
     let mut fabric = match journal.snapshot {
         Some(snapshot) => {
             snapshot_at = snapshot.at;
-            Some(serde_json::from_str(&snapshot.state).map_err(unreadable(0))?)
+            let mut fabric: Fabric =
+                serde_json::from_str(&snapshot.state).map_err(unreadable(0))?;
+            fabric.share();
+            Some(fabric)
         }
         None => declare,
     };

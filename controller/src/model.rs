@@ -275,6 +275,17 @@ impl Fabric {
         }
     }
 
+    /// Has all devices share what they have word for word as the first one has it, as devices do
+    /// that were declared one after the other. For a fabric that was read from a snapshot.
+    pub fn share(&mut self) {
+        let Some(first) = self.devices.values().next().cloned() else { return };
+        for (profile, secret) in self.devices.values_mut().flat_map(|d| d.secrets.iter_mut()) {
+            if let Some(like) = first.secrets.get(profile) {
+                secret.share(like);
+            }
+        }
+    }
+
     /// Takes one event of the journal.
     pub fn apply(&mut self, event: &Event) {
         self.active_set_count.take();
@@ -284,6 +295,10 @@ impl Fabric {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use protocol::credential::Credential;
+
     use super::*;
 
     #[test]
@@ -296,5 +311,87 @@ mod tests {
         for (at, wanted) in cases {
             assert_eq!(Timestamp(at).to_string(), wanted);
         }
+    }
+
+    fn declared(device: &str, wanted: &[(&str, &str)]) -> Event {
+        let fabric = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/\
+                      providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab";
+        let secrets = wanted.iter().map(|(profile, user)| {
+            let profile = ProfileName::new(profile).unwrap();
+            let name = crate::naming::name(&fabric.parse().unwrap(), &profile, None);
+            let (user, secret_type) = ((*user).to_owned(), format!("{profile} user password"));
+            let adopted = PasswordSet(1);
+            event::SecretSpec { profile, user, secret_type, privileged: false, name, adopted }
+        });
+        let spec = crate::inventory::DeviceSpec {
+            name: ResourceName::new(device).unwrap(),
+            role: protocol::status::DeviceRole::CE,
+            platform: "arista-eos".to_owned(),
+            serial_number: String::new(),
+            redundancy_group: None,
+            ssh: None,
+            serial: None,
+            console: None,
+            paths: Vec::new(),
+            lockout: None,
+            bootstrap: false,
+        };
+        Event::DeviceDeclared { spec, secrets: secrets.collect(), at: Timestamp(0) }
+    }
+
+    /// Tells of two devices' secrets what is the same memory: user and kind, name, record.
+    fn shared(fabric: &Fabric, profile: &str) -> (bool, bool, bool) {
+        let of = |device: &str| {
+            let device = &fabric.devices[&ResourceName::new(device).unwrap()];
+            &device.secrets[&ProfileName::new(profile).unwrap()]
+        };
+        let (one, other) = (of("ce-01"), of("ce-02"));
+        let texts = Arc::ptr_eq(&one.user, &other.user)
+            && Arc::ptr_eq(&one.secret_type, &other.secret_type);
+        let name = std::ptr::eq(one.name.as_str(), other.name.as_str());
+        (texts, name, Arc::ptr_eq(&one.credential, &other.credential))
+    }
+
+    #[test]
+    fn devices_share_what_they_have_in_common_and_nothing_else() {
+        let id: FabricId = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/\
+                            lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab"
+            .parse()
+            .unwrap();
+        let (location, none) = ("local".to_owned(), Default::default());
+        let spec = FabricSpec {
+            id: id.clone(),
+            location,
+            feature_flags: none,
+            older_names: [].into(),
+            secret_archive: None,
+        };
+        let mut fabric = Fabric::new(id, spec, Timestamp(0));
+        fabric.apply(&declared("ce-01", &[("admin", "admin"), ("TelcoRO", "telco")]));
+        fabric.apply(&declared("ce-02", &[("admin", "admin"), ("TelcoRO", "TELCO")]));
+        assert_eq!(shared(&fabric, "admin"), (true, true, true));
+        assert_eq!(shared(&fabric, "TelcoRO"), (false, true, true));
+        let text = serde_json::to_string(&fabric).unwrap();
+        let mut loaded: Fabric = serde_json::from_str(&text).unwrap();
+        assert_eq!(shared(&loaded, "admin"), (false, false, false));
+        loaded.share();
+        assert_eq!(shared(&loaded, "admin"), (true, true, true));
+        assert_eq!(shared(&loaded, "TelcoRO"), (false, true, true));
+        assert_eq!(serde_json::to_string(&loaded).unwrap(), text);
+
+        let admin = ProfileName::new("admin").unwrap();
+        let device = ResourceName::new("ce-02").unwrap();
+        let before = Arc::clone(&fabric.devices[&device].secrets[&admin].credential);
+        let credential = Arc::new(Credential::adopted(PasswordSet(2), Epoch(1)));
+        fabric.apply(&Event::Moved {
+            device: device.clone(),
+            profiles: vec![admin.clone()],
+            credential: Arc::clone(&credential),
+            evidence: None,
+            at: Timestamp(0),
+        });
+        assert!(Arc::ptr_eq(&fabric.devices[&device].secrets[&admin].credential, &credential));
+        let other = &fabric.devices[&ResourceName::new("ce-01").unwrap()].secrets[&admin];
+        assert_eq!(other.credential, before, "the other device stays where it was");
     }
 }

@@ -1,6 +1,7 @@
 //! Feeds events to the state machines of one device's secrets, and turns their transitions into
 //! journal entries: secrets that end in the same state share one entry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::credential::{Credential, Event as CredentialEvent};
@@ -96,7 +97,7 @@ fn entries(
         let event = Event::Moved {
             device: name.clone(),
             profiles: group.profiles,
-            credential: group.credential,
+            credential: Arc::new(group.credential),
             evidence: group.evidence,
             at,
         };
@@ -115,7 +116,7 @@ struct Moved {
 fn run(secret: &Secret, profile: &ProfileName, events: &[Fed]) -> Option<Moved> {
     let mut moved: Option<Moved> = None;
     for (_profile, event) in events.iter().filter(|(of, _event)| of == profile) {
-        let credential = moved.as_ref().map_or(&secret.credential, |moved| &moved.credential);
+        let credential = moved.as_ref().map_or(&*secret.credential, |moved| &moved.credential);
         let Ok(transition) = credential.step(*event) else { continue };
         let proves = transition
             .writes

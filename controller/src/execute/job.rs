@@ -203,7 +203,7 @@ fn account(profile: &ProfileName, secret: &Secret, work: Work) -> Account {
     }
     Account {
         profile: profile.clone(),
-        user: secret.user.clone(),
+        user: secret.user.to_string(),
         privileged: secret.privileged,
         candidates,
         target,

@@ -295,7 +295,7 @@ fn choose(device: &Device, budget: u8, retries_max: u8) -> Vec<Probe> {
         .secrets
         .iter()
         .filter(|(_profile, secret)| secret.privileged)
-        .map(|(profile, secret)| (profile, &secret.credential))
+        .map(|(profile, secret)| (profile, &*secret.credential))
         .filter(|(_profile, credential)| credential.attempts < budget)
         .collect();
     let settled = accounts.iter().find(|(_profile, c)| c.phase == Phase::Settled);

@@ -1,6 +1,7 @@
 //! One device and its secrets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::credential::{Credential, Label, Phase};
 use protocol::id::{PasswordSet, ProfileName};
@@ -42,20 +43,21 @@ pub struct Device {
     pub former_serial_number: Option<String>,
 }
 
-/// One profile's password on one device.
+/// One profile's password on one device. Most of it is the same for many: a fabric of thousands of
+/// devices has each text once, and secrets that were moved together have one record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Secret {
     /// The account's name on the device.
-    pub user: String,
+    pub user: Arc<str>,
     /// The kind of secret, as the API spells it.
-    pub secret_type: String,
+    pub secret_type: Arc<str>,
     /// Whether the account may change and read the others' secrets.
     pub privileged: bool,
     /// The secret's name in the vault.
     pub name: SecretName,
     /// The state machine's record.
-    pub credential: Credential,
+    pub credential: Arc<Credential>,
     /// The last proof of what the device holds.
     pub proof: Option<Proof>,
     /// When a login that may have been refused was last counted.
@@ -90,10 +92,28 @@ pub enum Evidence {
     Login,
 }
 
+impl Secret {
+    /// Shares with another secret what both have word for word.
+    pub(super) fn share(&mut self, like: &Self) {
+        fn share<T: PartialEq + ?Sized>(own: &mut Arc<T>, other: &Arc<T>) {
+            if own == other {
+                own.clone_from(other);
+            }
+        }
+        share(&mut self.user, &like.user);
+        share(&mut self.secret_type, &like.secret_type);
+        share(&mut self.credential, &like.credential);
+        // Names are equal in any case, and each is kept in its own.
+        if self.name.as_str() == like.name.as_str() {
+            self.name.clone_from(&like.name);
+        }
+    }
+}
+
 impl Device {
     /// Returns the records of all secrets.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
-        self.secrets.values().map(|secret| &secret.credential)
+        self.secrets.values().map(|secret| &*secret.credential)
     }
 
     /// Returns the worst status of all secrets: `InSync` only if all are.

@@ -1,6 +1,7 @@
 //! The journal's events: what was decided or proven, never what is wished, never a password.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::credential::Credential;
 use protocol::id::{Epoch, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
@@ -63,7 +64,7 @@ pub enum Event {
         /// The profiles.
         profiles: Vec<ProfileName>,
         /// Their record now.
-        credential: Credential,
+        credential: Arc<Credential>,
         /// The evidence, if the record rests on a new one.
         evidence: Option<Evidence>,
         /// When.

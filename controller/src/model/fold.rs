@@ -1,6 +1,7 @@
 //! What each event of the journal makes of a fabric.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::credential::{Credential, Label, Phase};
 use protocol::id::{Epoch, OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
@@ -125,7 +126,7 @@ fn stored(fabric: &mut Fabric, set: PasswordSet, record: SetRecord) {
     }
     let waiting = fabric.devices.values_mut().filter(|device| device.spec.bootstrap);
     for secret in waiting.flat_map(|device| device.secrets.values_mut()) {
-        want(&mut secret.credential, set);
+        want(Arc::make_mut(&mut secret.credential), set);
     }
 }
 
@@ -186,7 +187,7 @@ fn upgraded(fabric: &mut Fabric, upgrade: Upgrade, version: Option<&String>) {
 }
 
 fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: Timestamp) {
-    let (epoch, wanted) = (fabric.epoch, fabric.wanted_set());
+    let new: Vec<_> = secrets.iter().map(|secret| declared(fabric, secret)).collect();
     let device = fabric.devices.entry(spec.name.clone()).or_insert_with(|| Device {
         spec: spec.clone(),
         administrative_state: AdministrativeState::Enabled,
@@ -200,21 +201,34 @@ fn declare(fabric: &mut Fabric, spec: &DeviceSpec, secrets: &[SecretSpec], at: T
     });
     device.spec = spec.clone();
     device.former_serial_number = None;
-    for secret in secrets {
-        device.secrets.entry(secret.profile.clone()).or_insert_with(|| Secret {
-            user: secret.user.clone(),
-            secret_type: secret.secret_type.clone(),
-            privileged: secret.privileged,
-            name: secret.name.clone(),
-            credential: adopted(secret.adopted, wanted, epoch),
-            proof: None,
-            last_attempt: None,
-            settled_on: None,
-            last_rotation: None,
-            retired: BTreeMap::new(),
-        });
+    for (profile, secret) in new {
+        device.secrets.entry(profile).or_insert(secret);
     }
     fabric.modified = at;
+}
+
+/// Makes a secret that was declared. What the fabric's first device has word for word is shared with
+/// it.
+fn declared(fabric: &Fabric, spec: &SecretSpec) -> (ProfileName, Secret) {
+    let credential = adopted(spec.adopted, fabric.wanted_set(), fabric.epoch);
+    let mut secret = Secret {
+        user: spec.user.as_str().into(),
+        secret_type: spec.secret_type.as_str().into(),
+        privileged: spec.privileged,
+        name: spec.name.clone(),
+        credential: Arc::new(credential),
+        proof: None,
+        last_attempt: None,
+        settled_on: None,
+        last_rotation: None,
+        retired: BTreeMap::new(),
+    };
+    let first = fabric.devices.values().next();
+    let like = first.and_then(|device| device.secrets.get_key_value(&spec.profile));
+    let Some((profile, like)) = like else { return (spec.profile.clone(), secret) };
+    secret.share(like);
+    let same = profile.as_str() == spec.profile.as_str();
+    (if same { profile } else { &spec.profile }.clone(), secret)
 }
 
 /// A device that joins a fabric which has been rotated misses the fabric's newest set until a
@@ -235,7 +249,7 @@ fn want(credential: &mut Credential, set: PasswordSet) {
 fn device_moved(
     device: &mut Device,
     profiles: &[ProfileName],
-    credential: &Credential,
+    credential: &Arc<Credential>,
     evidence: Option<Evidence>,
     at: Timestamp,
 ) {
@@ -248,7 +262,12 @@ fn device_moved(
     }
 }
 
-fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence>, at: Timestamp) {
+fn moved(
+    secret: &mut Secret,
+    credential: &Arc<Credential>,
+    evidence: Option<Evidence>,
+    at: Timestamp,
+) {
     if let (Some(evidence), Some(set)) = (evidence, credential.current) {
         secret.proof = Some(Proof { set, at, evidence });
     }
@@ -260,7 +279,7 @@ fn moved(secret: &mut Secret, credential: &Credential, evidence: Option<Evidence
         secret.settled_on = settled;
         secret.last_rotation = Some(at);
     }
-    secret.credential = credential.clone();
+    secret.credential = Arc::clone(credential);
 }
 
 fn start(fabric: &mut Fabric, operation: &Operation) {

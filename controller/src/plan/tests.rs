@@ -56,11 +56,11 @@ pub(super) fn device(text: &str, group: Option<&str>, set: u32) -> Device {
     let fabric = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/\
                   providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab";
     let secret = Secret {
-        user: "admin".to_owned(),
-        secret_type: "Admin user password".to_owned(),
+        user: "admin".into(),
+        secret_type: "Admin user password".into(),
         privileged: true,
         name: crate::naming::name(&fabric.parse().unwrap(), &profile, None),
-        credential: settled(set),
+        credential: settled(set).into(),
         proof: None,
         last_attempt: None,
         settled_on: None,

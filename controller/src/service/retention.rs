@@ -406,7 +406,7 @@ fn refusal(fabric: &Fabric) -> Option<Refusal> {
 fn shown(era: &Fabric) -> DeletedFabric {
     let mut devices: BTreeMap<ResourceName, BTreeSet<String>> = BTreeMap::new();
     for gone in era.gone.iter().filter(|gone| !gone.device.wiped) {
-        let users = gone.device.secrets.values().map(|secret| secret.user.clone());
+        let users = gone.device.secrets.values().map(|secret| secret.user.to_string());
         devices.entry(gone.device.spec.name.clone()).or_default().extend(users);
     }
     let versions: BTreeSet<Located> = era.values().into_iter().map(|value| value.located).collect();

@@ -161,7 +161,7 @@ impl Service {
             device,
             reference: self.archive(&chosen.name, &chosen.version),
             profile,
-            user: secret.user.clone(),
+            user: secret.user.to_string(),
             value,
             status: secret.credential.status(),
             last_proven: secret.proof,
@@ -240,7 +240,7 @@ fn find<'f>(
 
 fn find_in<'d>(device: &'d Device, user: &str) -> Option<(&'d ProfileName, &'d Secret)> {
     let secrets = &device.secrets;
-    let by_user = secrets.iter().find(|(_profile, secret)| secret.user == user);
+    let by_user = secrets.iter().find(|(_profile, secret)| *secret.user == *user);
     by_user.or_else(|| {
         secrets.iter().find(|(profile, _secret)| profile.as_str().eq_ignore_ascii_case(user))
     })

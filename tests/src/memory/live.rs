@@ -282,7 +282,7 @@ impl Live<'_> {
     async fn reveal_all(&self) -> Vec<Revealed> {
         let users: Vec<String> = self.fabric(|fabric| {
             let secrets = fabric.devices.values().flat_map(|device| device.secrets.values());
-            secrets.map(|secret| secret.user.clone()).collect()
+            secrets.map(|secret| secret.user.to_string()).collect()
         });
         let mut all = Vec::new();
         for user in users {

@@ -157,7 +157,7 @@ struct SecretStatus {
 impl Waiting {
     fn of((name, device): (&ResourceName, &Device)) -> Self {
         let status = |secret: &Secret| SecretStatus {
-            secret_type: secret.secret_type.clone(),
+            secret_type: secret.secret_type.to_string(),
             synchronization_status: secret.credential.status(),
             last_rotation_time: secret.last_rotation.map(|at| at.to_string()),
         };

@@ -50,7 +50,13 @@ fn feed(fabric: &mut Fabric, device: &str, event: Taken, at: i64) {
     let credential = &fabric.devices[&device].secrets[&profile()].credential;
     let credential = credential.step(event).unwrap().next;
     let (profiles, at) = (vec![profile()], Timestamp(at));
-    fabric.apply(&Event::Moved { device, profiles, credential, evidence: None, at });
+    fabric.apply(&Event::Moved {
+        device,
+        profiles,
+        credential: credential.into(),
+        evidence: None,
+        at,
+    });
 }
 
 /// Brings a device of the fabric to a set.

@@ -49,7 +49,7 @@ impl SecretRotationStatus {
             last_rotation_time: secret.last_rotation.map(|at| at.to_string()),
             synchronization_status: secret.credential.status(),
             secret_archive_reference: reference.map(SecretArchiveReference::from),
-            secret_type: secret.secret_type.clone(),
+            secret_type: secret.secret_type.to_string(),
         }
     }
 }

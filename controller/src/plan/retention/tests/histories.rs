@@ -133,7 +133,13 @@ impl World {
         let Ok(next) = known.secrets[&profile()].credential.step(event) else { return };
         let (profiles, credential) = (vec![profile()], next.next);
         let at = self.at();
-        self.fabric.apply(&Event::Moved { device, profiles, credential, evidence: None, at });
+        self.fabric.apply(&Event::Moved {
+            device,
+            profiles,
+            credential: credential.into(),
+            evidence: None,
+            at,
+        });
     }
 
     fn found(&self, version: Option<&SecretVersion>) -> Match {

@@ -17,7 +17,8 @@ fn old() -> Fabric {
     let mut fabric = numbered(1..=12);
     fabric.devices.retain(|device, _known| *device == name("ce-01"));
     let mut on = device("ce-01", None, 1);
-    on.secrets.get_mut(&profile()).unwrap().credential = super::super::super::tests::settled(1);
+    on.secrets.get_mut(&profile()).unwrap().credential =
+        super::super::super::tests::settled(1).into();
     fabric.devices.insert(name("ce-01"), on);
     settle(&mut fabric, "ce-01", 12, 100 * DAY);
     fabric
