@@ -177,6 +177,8 @@ impl Session {
         let committing = staging.split_off(place.unwrap_or(staging.len()));
         self.reach(operation.mode, DOING).await.map_err(|stop| (false, stop))?;
         self.run(&staging, DOING).await.map_err(|stop| (false, stop))?;
+        // Its lines and hashes are not kept while the device takes its time to commit.
+        drop(staging);
         // Checked immediately before the byte that commits: after its deadline a job changes
         // nothing any more, whatever happened to the controller in between.
         self.time(Duration::MAX, DOING).map_err(|stop| (false, stop))?;

@@ -1,9 +1,13 @@
 //! Runs a [`Dialogue`] over a stream: the only place where its bytes and its time come from.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Stream;
@@ -37,7 +41,6 @@ pub struct Wire {
     stream: Box<dyn Stream>,
     started: Instant,
     paced: bool,
-    buffer: Vec<u8>,
 }
 
 impl std::fmt::Debug for Wire {
@@ -50,7 +53,7 @@ impl Wire {
     /// Wraps a stream; `paced` writes slowly, for serial lines.
     #[must_use]
     pub fn new(stream: Box<dyn Stream>, paced: bool) -> Self {
-        Self { stream, started: Instant::now(), paced, buffer: vec![0; READ_BYTES] }
+        Self { stream, started: Instant::now(), paced }
     }
 
     /// Gives the stream back.
@@ -88,16 +91,16 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads what comes until a time. `None` means that the time is over, an empty slice that the
-    /// stream has ended.
-    async fn read(&mut self, until: Duration) -> Option<&[u8]> {
-        let read = self.stream.read(&mut self.buffer);
+    /// Reads what comes until a time. `None` means that the time is over, no bytes that the stream
+    /// has ended.
+    async fn read(&mut self, until: Duration) -> Option<Vec<u8>> {
+        let stream = &mut self.stream;
+        let read = poll_fn(|context| poll_read(stream, context));
         // A deadline too far away for the clock is no deadline.
-        let count = match self.started.checked_add(until) {
-            Some(until) => timeout_at(until, read).await.ok()?,
-            None => read.await,
-        };
-        self.buffer.get(..count.unwrap_or(0))
+        match self.started.checked_add(until) {
+            Some(until) => timeout_at(until, read).await.ok(),
+            None => Some(read.await),
+        }
     }
 
     /// Waits for one of several cues.
@@ -114,17 +117,23 @@ impl Wire {
             match reader.look(now) {
                 Look::Until(_) if now >= deadline => return Look::Until(deadline),
                 Look::Until(until) => match self.read(until.min(deadline)).await {
-                    Some([]) => reader.close(),
-                    Some(bytes) => {
-                        let bytes = bytes.to_vec();
-                        reader.receive(&bytes, self.started.elapsed());
-                    }
+                    Some(bytes) if bytes.is_empty() => reader.close(),
+                    Some(bytes) => reader.receive(&bytes, self.started.elapsed()),
                     None => {}
                 },
                 found => return found,
             }
         }
     }
+}
+
+/// Reads what has come; nothing where the stream has ended or broken. The room for it is on the
+/// stack: a thousand sessions that wait have none each.
+fn poll_read(stream: &mut Box<dyn Stream>, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+    let mut room = [MaybeUninit::uninit(); READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut room);
+    let read = Pin::new(stream).poll_read(context, &mut buffer);
+    read.map(|result| result.map_or_else(|_broken| Vec::new(), |()| buffer.filled().to_vec()))
 }
 
 /// A dialogue over a stream.
@@ -198,11 +207,8 @@ impl Conversation {
             match self.dialogue.next(self.wire.now()) {
                 Output::Write(bytes) => self.wire.write(&bytes).await?,
                 Output::Wait(until) => match self.wire.read(until).await {
-                    Some([]) => self.dialogue.closed(),
-                    Some(bytes) => {
-                        let bytes = bytes.to_vec();
-                        self.dialogue.received(&bytes, self.wire.now());
-                    }
+                    Some(bytes) if bytes.is_empty() => self.dialogue.closed(),
+                    Some(bytes) => self.dialogue.received(&bytes, self.wire.now()),
                     None => {}
                 },
                 Output::Done(replies) => return Ok(replies?),
