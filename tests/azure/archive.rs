@@ -63,7 +63,7 @@ async fn a_customers_vault_has_what_opens_the_devices_and_references_lead_there(
             assert!(uri.starts_with(&world.azure.vault_uri()), "{uri}");
             let copies = world.azure.values(reference["secretName"].as_str().unwrap());
             let revealed = site.reveal("ce-01", user).value;
-            assert_eq!(copies, [revealed.clone()], "{user}");
+            assert_eq!(copies, std::slice::from_ref(&revealed), "{user}");
             assert_eq!(lab.check("ce-01", user, &revealed), Accepts::BOTH);
         }
         let said = site.keyturn(&["archive", "verify"]).expect(0);

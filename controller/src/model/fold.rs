@@ -79,7 +79,12 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
             device_ended(fabric, *operation, device, outcome);
         }
         Event::OperationEnded { operation, state, at } => end(fabric, *operation, *state, *at),
-        other => set_state(fabric, other),
+        Event::AdministrativeStateSet { .. }
+        | Event::LockSet { .. }
+        | Event::CommitSet { .. }
+        | Event::UpgradeSet { .. }
+        | Event::DeviceUpgraded { .. }
+        | Event::EpochRaised { .. } => set_state(fabric, event),
     }
 }
 
@@ -112,6 +117,7 @@ fn set_state(fabric: &mut Fabric, event: &Event) {
             }
         }
         Event::EpochRaised { epoch } => fabric.epoch = *epoch,
+        // The others do not come here: `apply` names every event.
         _ => {}
     }
 }

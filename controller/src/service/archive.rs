@@ -24,6 +24,7 @@ use crate::inventory::{FabricSpec, SecretArchive};
 use crate::journal::Entry;
 use crate::model::{Event, Fabric, Timestamp, Value};
 use crate::naming::{self, SecretName};
+use crate::vault::bounded::Bounded;
 use crate::vault::{Tag, Vault, VaultError};
 
 /// Versions in one batch: a rotation of a fabric whose devices share their passwords is one.
@@ -181,7 +182,9 @@ impl Service {
     }
 
     fn open_archive(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, ServiceError> {
-        self.parts.archives.open(archive).map_err(|source| archive_error(archive, source))
+        let opened = self.parts.archives.open(archive);
+        let sink = opened.map_err(|source| archive_error(archive, source))?;
+        Ok(Arc::new(Bounded::new(sink)))
     }
 
     /// Tries the customer's vault out where one is declared that was not used before.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use super::{Tag, Vault, VaultError, VersionInfo};
+use super::{Mark, Tag, Vault, VaultError, VersionInfo};
 use crate::naming::SecretName;
 
 /// The longest for a set of values: 21,000 of them (1,000 devices with passwords of their own) take
@@ -73,6 +73,14 @@ impl Vault for Bounded {
 
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
         within(ASK_MAX, self.0.purge(name, version)).await
+    }
+
+    async fn mark(&self) -> Result<Option<Mark>, VaultError> {
+        within(ASK_MAX, self.0.mark()).await
+    }
+
+    async fn raise_mark(&self, serial: u64, note: &str) -> Result<(), VaultError> {
+        within(ASK_MAX, self.0.raise_mark(serial, note)).await
     }
 
     fn uri(&self) -> String {
