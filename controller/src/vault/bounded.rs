@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use super::{Mark, Tag, Vault, VaultError, VersionInfo};
+use super::{Backup, Mark, Tag, Vault, VaultError, VersionInfo};
+use crate::age::Recipient;
 use crate::naming::SecretName;
 
 /// The longest for a set of values: 21,000 of them (1,000 devices with passwords of their own) take
@@ -18,6 +20,9 @@ const PUT_MAX: Duration = Duration::from_secs(600);
 
 /// The longest for everything else: all passwords of a device, or one change.
 const ASK_MAX: Duration = Duration::from_secs(120);
+
+/// The longest for a backup of everything, at the pace of whoever takes it.
+const BACK_UP_MAX: Duration = Duration::from_secs(3_600);
 
 /// Another vault, whose calls end in time.
 #[derive(Clone)]
@@ -83,6 +88,14 @@ impl Vault for Bounded {
         within(ASK_MAX, self.0.raise_mark(serial, note)).await
     }
 
+    async fn back_up_all(
+        &self,
+        recipients: Vec<Recipient>,
+        to: Box<dyn Write + Send>,
+    ) -> Result<Backup, VaultError> {
+        within(BACK_UP_MAX, self.0.back_up_all(recipients, to)).await
+    }
+
     fn uri(&self) -> String {
         self.0.uri()
     }
@@ -98,9 +111,27 @@ mod tests {
     use super::super::memory::{MemoryVault, VaultFault};
     use super::*;
 
+    /// Of the identity in which every byte is 0x42: see the tests of backups.
+    const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
     fn vault() -> (MemoryVault, Bounded) {
         let memory = MemoryVault::new(contract::clock());
         (memory.clone(), Bounded::new(Arc::new(memory)))
+    }
+
+    /// What has a body in the trait is not forgotten here.
+    #[tokio::test]
+    async fn what_not_every_vault_has_is_asked_of_the_vault_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = super::super::embedded::Place::default();
+        let opened = super::super::EmbeddedVault::open(dir.path(), place, contract::clock());
+        let vault = Bounded::new(Arc::new(opened.await.unwrap()));
+        vault.raise_mark(7, "a note").await.unwrap();
+        let mark = vault.mark().await.unwrap().unwrap();
+        assert_eq!((mark.serial, mark.note.as_str()), (7, "a note"));
+        let recipient = RECIPIENT.parse().unwrap();
+        let to = Box::new(std::io::sink());
+        vault.back_up_all(vec![recipient], to).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
