@@ -11,6 +11,7 @@ mod file;
 mod key_vault;
 mod oidc;
 mod retention;
+mod secrets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::data_dir;
 pub use crate::document::DocumentError;
 use crate::error::Fault;
 use crate::plan::retention::Retention;
+use crate::reference::{Reference, ReferenceSettings};
 
 /// The data directory without configuration: in the working directory, where a first user may
 /// write and sees it. A service's unit says `--data-dir /var/lib/keyturn`.
@@ -99,6 +101,19 @@ pub struct Config {
     pub key_vault: Option<KeyVaultConfig>,
     /// `[archive]`: the way to the vaults of customers.
     pub archive: ArchiveConfig,
+    /// `[secrets]`: where references to credentials lead.
+    pub secrets: ReferenceSettings,
+    /// The certificate of HTTPS.
+    pub tls: TlsConfig,
+}
+
+/// `[tls]`: the certificate of HTTPS, in place of one that Keyturn makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The certificate with its key. Default: none, Keyturn makes its own.
+    pub certificate: Option<Reference>,
+    /// The certificates above it, if they are not with it.
+    pub ca_chain: Option<Reference>,
 }
 
 /// `[store]`: where the journal is.
@@ -204,6 +219,8 @@ impl Config {
             oidc: Vec::new(),
             key_vault: None,
             archive: ArchiveConfig::default(),
+            secrets: ReferenceSettings::default(),
+            tls: TlsConfig::default(),
             data_dir,
         }
     }

@@ -14,6 +14,7 @@ mod log;
 mod process;
 mod server;
 mod start;
+mod upkeep;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use protocol::frame::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Admission;
 use crate::access::oidc::Prepared;
@@ -113,6 +115,7 @@ pub struct Daemon {
     key_vault: Option<key_vault::KeyVault>,
     service: Arc<Service>,
     dir: PathBuf,
+    _upkeep: Option<AbortOnDropHandle<()>>,
     _lock: store::DataDirLock,
 }
 
@@ -184,11 +187,16 @@ impl Options {
 ///
 /// # Errors
 /// Returns [`DaemonError`] with the first thing that is wrong.
-pub fn check(options: &Options, world: &impl World) -> Result<String, DaemonError> {
+pub async fn check(options: &Options, world: &impl World) -> Result<String, DaemonError> {
     let config = options.config()?;
     let platforms = world.platforms(&config).map_err(|source| DaemonError::Agent { source })?;
     start::template(&config, &platforms)?;
     Prepared::open(&config.oidc).map_err(|source| DaemonError::Oidc { source })?;
+    if let Some(certificate) = &config.tls.certificate {
+        let resolver = start::resolver(&config);
+        let fetched = upkeep::fetch(&resolver, certificate, config.tls.ca_chain.as_ref()).await;
+        fetched.map_err(|source| DaemonError::Reference { source })?;
+    }
     let here = std::env::current_dir().unwrap_or_else(|_source| PathBuf::from("/"));
     Ok(config.effective(&here))
 }

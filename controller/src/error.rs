@@ -19,3 +19,19 @@ pub enum Fault {
     /// Keyturn itself is wrong: please report it.
     Bug,
 }
+
+/// Joins an error and its sources, each of which says what was tried, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        // An error that only wraps another says the same.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}

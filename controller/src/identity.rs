@@ -23,6 +23,7 @@ use tokio::time::Instant;
 pub use self::answer::Token;
 pub use self::error::IdentityError;
 pub use self::settings::{Credential, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
+use crate::error::chain;
 use crate::remote::Pace;
 
 /// A clock that was handed in: seconds since 1970-01-01T00:00:00Z.
@@ -212,12 +213,6 @@ impl Slot {
             }
         }
     }
-}
-
-/// An error with what led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl fmt::Debug for Identity {

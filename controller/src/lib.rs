@@ -29,6 +29,7 @@ pub mod model;
 pub mod naming;
 pub mod offline;
 pub mod plan;
+pub mod reference;
 pub mod remote;
 pub mod rollback;
 pub mod service;

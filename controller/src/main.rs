@@ -39,7 +39,7 @@ async fn run(arguments: Keyturn, terminal: &mut Terminal) -> Result<(), Failure>
             let options =
                 Options { config: serve.config, data_dir: global.data_dir, listen: serve.listen };
             if serve.check {
-                let checked = daemon::check(&options, &product::Product);
+                let checked = daemon::check(&options, &product::Product).await;
                 return terminal.line(checked.map_err(|error| refused(&error))?.trim_end());
             }
             start_log("info", terminal);

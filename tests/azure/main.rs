@@ -4,5 +4,7 @@
 mod archive;
 mod faults;
 mod identities;
+mod references;
+mod served;
 mod vault;
 mod world;

@@ -9,9 +9,11 @@ use controller::identity::{
 };
 use controller::key_vault::{KeyVault, KeyVaultError, KeyVaultSettings};
 use controller::naming::SecretName;
+use controller::reference::ReferenceSettings;
 use controller::remote::{Pace, Way};
 use controller::vault::AzureVault;
 use fixtures::key_vault::{Azure, CLIENT, SECRET, TENANT};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 /// The vault's ARM id.
 pub(crate) const ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/\
@@ -38,6 +40,7 @@ impl World {
         world.write("ca.pem", world.azure.authority());
         world.write("clientid", &format!("{CLIENT}\n"));
         world.write("clientsecret", SECRET);
+        world.local("akv-sp", &[("clientid", CLIENT), ("clientsecret", SECRET)]);
         world
     }
 
@@ -81,6 +84,28 @@ impl World {
         AzureVault::new(self.client(PACE).unwrap(), ID, PACE, Arc::new(now))
     }
 
+    /// `[secrets]` of a configuration for this Azure.
+    pub(crate) fn secrets(&self) -> ReferenceSettings {
+        let uri = self.azure.vault_uri();
+        ReferenceSettings {
+            dir: Some(self.path("secrets")),
+            vault_suffix: uri.split_once('.').unwrap().1.to_owned(),
+            authority: Some(self.azure.login_uri()),
+            ca_file: self.way().ca_file,
+            address: self.way().address,
+            ..ReferenceSettings::default()
+        }
+    }
+
+    /// Writes a local secret.
+    pub(crate) fn local(&self, name: &str, files: &[(&str, &str)]) {
+        let folder = self.path("secrets").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (file, text) in files {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -90,6 +115,19 @@ pub(crate) fn name(text: &str) -> SecretName {
     SecretName::try_from(text.to_owned()).unwrap()
 }
 
-fn now() -> u64 {
+/// A certificate for `keyturn.test` and its key (PEM), and the one of its authority.
+pub(crate) fn certificate() -> (String, String, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = authority.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(authority, key);
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["keyturn.test".to_owned()];
+    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    (leaf.pem(), key.serialize_pem(), root)
+}
+
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ArchiveConfig, Config, KeyVaultConfig, RotationConfig, VERIFICATIONS};
+use super::{ArchiveConfig, Config, KeyVaultConfig, RotationConfig, TlsConfig, VERIFICATIONS};
 use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
 use crate::identity::{Credential, Principal, UserAssigned};
+use crate::reference::ReferenceSettings;
 
 /// Renders all values; what is left out has no default value to name.
 pub(super) fn render(config: &Config, working_dir: &Path) -> String {
@@ -31,10 +32,36 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.plain("sessions-max", config.agent.sessions_max);
     let platforms = config.agent.platforms_dir.as_deref();
     text.path("platforms-dir", platforms, "the built-in platforms only");
+    secrets(&mut text, &config.secrets);
+    tls(&mut text, &config.tls);
     oidc(&mut text, &config.oidc);
     key_vault(&mut text, config.key_vault.as_ref());
     archive(&mut text, &config.archive);
     text.text
+}
+
+fn secrets(text: &mut Text<'_>, settings: &ReferenceSettings) {
+    text.section("secrets");
+    text.path("dir", settings.dir.as_deref(), "no local secrets");
+    text.duration("poll", settings.poll);
+    text.quoted("vault-suffix", &settings.vault_suffix);
+    text.optional("resource", settings.resource.as_deref(), "what a vault says");
+    let usual = "AZURE_AUTHORITY_HOST, else the public cloud";
+    text.optional("authority", settings.authority.as_deref(), usual);
+    text.path("ca-file", settings.ca_file.as_deref(), "the system's authorities");
+    let address = settings.address.map(|address| address.to_string());
+    text.optional("address", address.as_deref(), "what names resolve to");
+}
+
+fn tls(text: &mut Text<'_>, tls: &TlsConfig) {
+    let Some(certificate) = &tls.certificate else {
+        return text.none("[tls]", "a certificate of Keyturn's own authority");
+    };
+    text.section("tls");
+    text.plain("certificate", certificate.to_toml());
+    if let Some(chain) = &tls.ca_chain {
+        text.plain("ca-chain", chain.to_toml());
+    }
 }
 
 fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
@@ -180,6 +207,13 @@ impl Text<'_> {
 
     fn quoted(&mut self, key: &str, value: &str) {
         self.plain(key, toml::Value::String(value.to_owned()));
+    }
+
+    fn optional(&mut self, key: &str, value: Option<&str>, otherwise: &str) {
+        match value {
+            Some(value) => self.quoted(key, value),
+            None => self.plain(&format!("# {key}"), format_args!("\"…\"   # {otherwise}")),
+        }
     }
 
     fn duration(&mut self, key: &str, value: Duration) {

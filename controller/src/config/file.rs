@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
+use super::secrets::FileSecrets;
 use super::{
     ArchiveConfig, Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, archive,
     commit_timer, key_vault, oidc, retention,
@@ -16,7 +17,7 @@ use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
 use crate::plan::retention::Retention;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "listen",
     "data-dir",
     "secrets-template",
@@ -27,6 +28,8 @@ const KEYS: [&str; 10] = [
     "access",
     "edge",
     "archive",
+    "secrets",
+    "tls",
 ];
 const VAULT_KEYS: [&str; 5] =
     ["path", "key-file", "passphrase-file", "retention-versions-min", "retention-time"];
@@ -78,6 +81,7 @@ pub(super) struct FileConfig {
     oidc: Vec<IssuerSettings>,
     key_vault: Option<KeyVaultConfig>,
     archive: ArchiveConfig,
+    secrets: FileSecrets,
 }
 
 /// `[rotation]` of a configuration file.
@@ -133,6 +137,7 @@ impl FileConfig {
         if let Some(value) = top.optional("archive") {
             config.archive = archive::parse(value)?;
         }
+        config.secrets = FileSecrets::parse(&mut top)?;
         if let Some(value) = top.optional("rotation") {
             config.rotation = FileRotation::parse(value)?;
         }
@@ -160,6 +165,7 @@ impl FileConfig {
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);
+        (config.secrets, config.tls) = self.secrets.check(base)?;
         config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
         config.key_vault = self.key_vault;
         config.archive = archive::place(self.archive, base);

@@ -3,6 +3,7 @@ use super::*;
 mod archive;
 mod key_vault;
 mod oidc;
+mod secrets;
 
 const BASE: &str = "/etc/keyturn";
 
@@ -51,6 +52,17 @@ fn without_a_file_everything_has_a_default() {
     [agent]
     sessions-max = 4096
     # platforms-dir = "…"   # the built-in platforms only
+
+    [secrets]
+    # dir = "…"   # no local secrets
+    poll = "5m"
+    vault-suffix = "vault.azure.net"
+    # resource = "…"   # what a vault says
+    # authority = "…"   # AZURE_AUTHORITY_HOST, else the public cloud
+    # ca-file = "…"   # the system's authorities
+    # address = "…"   # what names resolve to
+
+    # [tls]   # a certificate of Keyturn's own authority
 
     # [[access.oidc]]   # local tokens only
 

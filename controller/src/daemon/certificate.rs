@@ -33,6 +33,8 @@ pub(super) struct ServerCertificate {
     authority: Authority,
     names: Vec<SanType>,
     now: RwLock<Issued>,
+    /// The one that the configuration refers to, if it was fetched.
+    brought: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +59,8 @@ impl ServerCertificate {
             });
         }
         let issued = issue(&authority, &names, OffsetDateTime::now_utc())?;
-        Ok(Arc::new(Self { authority, names, now: RwLock::new(issued) }))
+        let (now, brought) = (RwLock::new(issued), RwLock::new(None));
+        Ok(Arc::new(Self { authority, names, now, brought }))
     }
 
     /// Makes a new certificate if the one that is served ends soon.
@@ -69,6 +72,15 @@ impl ServerCertificate {
         let issued = issue(&self.authority, &self.names, now)?;
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = issued;
         Ok(true)
+    }
+
+    /// Serves another certificate from now on, and tells whether it is another one. Handshakes
+    /// that are under way end with the one that they began with.
+    pub(super) fn bring(&self, key: CertifiedKey) -> bool {
+        let mut brought = self.brought.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = brought.as_ref().is_none_or(|before| before.cert != key.cert);
+        *brought = Some(Arc::new(key));
+        is_other
     }
 
     /// Checks that a client which trusts the authority's certificate in `ca` takes this one.
@@ -92,7 +104,14 @@ impl ServerCertificate {
 }
 
 impl ResolvesServerCert for ServerCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    /// Whoever asks by a name gets the certificate that was brought. Clients of this host, which ask
+    /// by an address or for `localhost`, trust the authority in the data directory.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let by_name = hello.server_name().is_some_and(|name| name != "localhost");
+        let brought = self.brought.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(brought) = brought.filter(|_brought| by_name) {
+            return Some(brought);
+        }
         Some(self.now.read().unwrap_or_else(PoisonError::into_inner).key.clone())
     }
 }

@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::data_dir::TOKENS_FILE;
 use crate::disk::DiskError;
 use crate::error::Fault;
+use crate::reference::ReferenceError;
 use crate::rollback::RollbackError;
 use crate::service::ServiceError;
 use crate::store::StoreError;
@@ -155,6 +156,12 @@ pub enum DaemonError {
         /// Why.
         source: RollbackError,
     },
+    /// A credential that the configuration refers to cannot be had.
+    #[error(transparent)]
+    Reference {
+        /// Why.
+        source: ReferenceError,
+    },
     /// The secrets template is wrong.
     #[error(transparent)]
     Template {
@@ -230,6 +237,7 @@ impl DaemonError {
                 ))
             }
             Self::Oidc { source } => source.hint(),
+            Self::Reference { source } => source.hint(),
             Self::Store { source } => source.hint(),
             Self::Vault { source } => source.hint(),
             Self::Rollback { source } => source.hint(),
@@ -261,6 +269,7 @@ impl DaemonError {
             Self::Audit { source } => source.fault(),
             Self::Disk { source } => source.fault(),
             Self::Oidc { source } => source.fault(),
+            Self::Reference { source } => source.fault(),
             Self::Store { source } => source.fault(),
             Self::Vault { source } => source.fault(),
             Self::Rollback { source } => source.fault(),

@@ -12,6 +12,7 @@ use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::key_vault::KeyVault;
 use super::server::Server;
+use super::upkeep::Upkeep;
 use super::{Daemon, DaemonError, Hands, Served, ServedVault, World, files};
 use crate::access::oidc::Prepared;
 use crate::access::{Admission, Tokens};
@@ -23,6 +24,8 @@ use crate::config::{Config, KeyVaultConfig, VaultConfig};
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
+use crate::reference::Resolver;
+use crate::remote::Pace;
 use crate::rollback::RollbackGuard;
 use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
@@ -63,8 +66,10 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let archives = Archives { store, vault: kept, rollback };
     let service = open_service(config, hands, template, archives, auditor).await?;
     let admission = Admission::new(Arc::new(tokens), oidc.start());
+    let resolver = resolver(config);
     let served = Served { service: &service, admission: &admission, platforms, profiles };
     let router = world.routes(served);
+    let upkeep = Upkeep::begin(config, &resolver, &certificate).await;
     let key_vault = match door {
         Some((api, listener)) => {
             let desk = Arc::new(Desk::new(Arc::clone(&service), vault));
@@ -79,7 +84,13 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let url = url(server.address());
     files::replace(&dir.join(data_dir::URL_FILE), format!("{url}\n").as_bytes())?;
     tell(&dir, &url);
-    Ok(Daemon { server, key_vault, service, dir, _lock: lock })
+    Ok(Daemon { server, key_vault, service, dir, _upkeep: upkeep, _lock: lock })
+}
+
+/// Makes what follows references.
+pub(super) fn resolver(config: &Config) -> Arc<Resolver> {
+    let clock = Arc::new(|| clock::since_1970().as_secs());
+    Arc::new(Resolver::new(config.secrets.clone(), Pace::default(), clock))
 }
 
 /// Reads the secrets template and checks it against every platform.

@@ -4,13 +4,11 @@
 //! that does not work, because nothing was changed then and a submission is idempotent by the
 //! caller's request id; a refusal must never look like that.
 
-use std::error::Error;
-
 use axum::http::StatusCode;
 use protocol::id::{DeviceId, FabricId, PROVIDER};
 
 use super::answer::{ApiError, Detail};
-use crate::error::Fault;
+use crate::error::{Fault, chain};
 use crate::plan::Refusal;
 use crate::rollback::{RollbackError, Suspicion};
 use crate::service::ServiceError;
@@ -83,22 +81,6 @@ fn storage(error: &ServiceError) -> &'static str {
         ServiceError::Vault { .. } | ServiceError::Rollback { .. } => "VaultUnavailable",
         _ => "StoreUnavailable",
     }
-}
-
-/// Joins an error and its sources, each of which says what was tried.
-fn chain(error: &ServiceError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // An error that only wraps another says the same.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// Makes a sentence of a fragment: API messages stand alone.

@@ -41,7 +41,7 @@ pub struct ManagedIdentity {
 }
 
 /// What a user-assigned managed identity is called by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UserAssigned {
     /// Its client id, a GUID.
     ClientId(String),

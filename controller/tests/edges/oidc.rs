@@ -259,11 +259,11 @@ async fn a_file_without_keys_is_told_by_a_check_and_at_the_start() {
         assert!(error.to_string().contains("jwks.json"), "{error}");
         assert!(error.hint().is_some());
     };
-    told(daemon::check(&options, &fakes).unwrap_err());
+    told(daemon::check(&options, &fakes).await.unwrap_err());
     let mut config = options.config().unwrap();
     config.listen = "127.0.0.1:0".parse().unwrap();
     told(Daemon::start(&config, &fakes).await.unwrap_err());
     std::fs::write(temporary.path().join("jwks.json"), key_set(&[Signer::rsa("k").published()]))
         .unwrap();
-    assert!(daemon::check(&options, &fakes).unwrap().contains("[[access.oidc]]"));
+    assert!(daemon::check(&options, &fakes).await.unwrap().contains("[[access.oidc]]"));
 }

@@ -1,0 +1,126 @@
+//! The real program, with a certificate that the configuration refers to.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use fixtures::key_vault::{Fault, TENANT, VAULT};
+use harness::site::{Server, Site};
+use harness::wait;
+
+use crate::world::{World, certificate};
+
+/// The shortest that can be configured.
+const POLL: &str = "10s";
+
+fn config(world: &World) -> String {
+    let secrets = world.secrets();
+    let path = |path: Option<std::path::PathBuf>| path.unwrap().display().to_string();
+    format!(
+        r#"
+[secrets]
+dir = "{}"
+poll = "{POLL}"
+vault-suffix = "{}"
+authority = "{}"
+ca-file = "{}"
+address = "{}"
+
+[tls.certificate.key-vault]
+vault-cert = {{ name = "server", version = "latest" }}
+
+[tls.certificate.key-vault.vault]
+name = "{VAULT}"
+directory-id = "{TENANT}"
+credentials = {{ service-principal-local-secret-name = "akv-sp" }}
+"#,
+        path(secrets.dir.clone()),
+        secrets.vault_suffix,
+        secrets.authority.clone().unwrap(),
+        path(secrets.ca_file.clone()),
+        secrets.address.unwrap(),
+    )
+}
+
+/// Puts a new certificate into the vault and returns its authority.
+fn renew(world: &World) -> String {
+    let (leaf, key, root) = certificate();
+    let _version = world.azure.put("server", &format!("{key}{leaf}"), "application/x-pem-file");
+    root
+}
+
+/// Tells whether a client that trusts this authority takes the server's certificate by its name.
+async fn is_taken(server: &Server, authority: &str) -> bool {
+    let port = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(rustls::pki_types::pem::PemObject::from_pem_slice(authority.as_bytes()).unwrap())
+        .unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .resolve("keyturn.test", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+        .build()
+        .unwrap();
+    client.get(format!("https://keyturn.test:{port}/openapi.json")).send().await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_a_vault_is_served_and_a_new_one_is_taken_up_without_a_restart() {
+    let world = World::start().await;
+    let first = renew(&world);
+    let site = Site::new(&config(&world));
+    let server = site.serve();
+    assert!(is_taken(&server, &first).await);
+    // Clients of this host go on with the authority in the data directory.
+    let _listed = site.keyturn(&["fabric", "list"]).expect(0);
+    let second = renew(&world);
+    let asked = world.azure.asked("GET /secrets/{name}");
+    let fetched = || (world.azure.asked("GET /secrets/{name}") > asked).then_some(());
+    tokio::task::block_in_place(|| wait::until("a second fetch", wait::STEP_MAX, fetched));
+    // The answer is on its way for a moment.
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while !is_taken(&server, &second).await {
+        assert!(tokio::time::Instant::now() < end, "the new certificate is not served");
+    }
+    assert!(!is_taken(&server, &first).await);
+    // A vault that is down takes nothing away.
+    world.azure.faults().set(Fault::Down);
+    let told = || server.printed().contains("a reference was not fetched").then_some(());
+    tokio::task::block_in_place(|| wait::until("a failure in the log", wait::STEP_MAX, told));
+    assert!(is_taken(&server, &second).await);
+    site.expect_unsaid(["PRIVATE KEY", fixtures::key_vault::SECRET]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_is_down_at_the_start_holds_no_daemon_up_and_check_tells_it() {
+    let world = World::start().await;
+    world.azure.faults().set(Fault::Down);
+    let site = Site::new(&config(&world));
+    let said = site
+        .command()
+        .args(["serve", "--check", "--config"])
+        .arg(site.path("config.toml"))
+        .output();
+    let said = said.unwrap();
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.status.success() && text.contains("it does not answer"), "{text}");
+    let server = site.serve();
+    assert!(server.printed().contains("a reference was not fetched"), "{}", server.printed());
+    let _listed = site.keyturn(&["fabric", "list"]).expect(0);
+    let authority = renew(&world);
+    world.azure.faults().clear();
+    let fetched = || (world.azure.asked("GET /secrets/{name}") > 0).then_some(());
+    tokio::task::block_in_place(|| wait::until("a fetch", wait::STEP_MAX, fetched));
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while !is_taken(&server, &authority).await {
+        assert!(tokio::time::Instant::now() < end, "the certificate is not served");
+    }
+    server.stop();
+}
