@@ -30,6 +30,7 @@ use crate::access::Admission;
 use crate::access::oidc::Prepared;
 use crate::audit::Entry;
 use crate::config::{Config, Flags, KeyVaultConfig};
+use crate::reference::Resolver;
 use crate::service::{Desk, Service};
 use crate::template::PlatformLimits;
 use crate::{data_dir, store};
@@ -94,6 +95,8 @@ pub struct Served<'a> {
     pub platforms: Vec<String>,
     /// The names of the template's user profiles.
     pub profiles: Vec<String>,
+    /// What follows references to credentials.
+    pub references: Arc<Resolver>,
 }
 
 /// What the API of the vault is made of.

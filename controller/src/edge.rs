@@ -14,6 +14,7 @@ use self::auth::{Door, Gate};
 use self::limit::Limits;
 use self::table::Table;
 use crate::access::Admission;
+use crate::reference::Resolver;
 use crate::service::Service;
 
 mod answer;
@@ -31,13 +32,15 @@ mod request_id;
 mod table;
 mod witness;
 
-/// The names that inventories and passwords may use, so that an error can say the nearest one.
+/// What inventories and passwords may name: for names, so that an error can say the nearest one.
 #[derive(Clone, Debug, Default)]
 pub struct KnownNames {
     /// The agent's platforms.
     pub platforms: Vec<String>,
     /// The template's user profiles.
     pub profiles: Vec<String>,
+    /// What follows the references that inventories have.
+    pub references: Option<Arc<Resolver>>,
 }
 
 /// Returns all routes, each open to whoever has a token with the right to it.

@@ -25,6 +25,7 @@ pub use self::passwords::CurrentPasswords;
 pub use self::read::{FILE_BYTES_MAX, InventoryError, private_text, stream_text};
 pub use crate::document::DocumentError;
 use crate::naming::OlderName;
+use crate::reference::Reference;
 
 /// The ways to a device in the order in which they are tried, if the inventory does not say: SSH is
 /// the fastest, a line of the agent's own needs no other device, a console needs a working terminal
@@ -40,6 +41,8 @@ pub struct Inventory {
     pub devices: Vec<DeviceSpec>,
     /// The file with the passwords that the devices have now, if the inventory names one.
     pub passwords: Option<PathBuf>,
+    /// Where a text of that form is instead, for the daemon to fetch.
+    pub passwords_reference: Option<Reference>,
 }
 
 /// What an inventory says of a fabric.

@@ -124,3 +124,46 @@ async fn a_vault_that_is_down_at_the_start_holds_no_daemon_up_and_check_tells_it
     }
     server.stop();
 }
+
+const INVENTORY: &str = r#"
+[fabric]
+id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab"
+location = "local"
+
+[fabric.current-passwords.key-vault]
+vault-secret = { name = "passwords" }
+
+[fabric.current-passwords.key-vault.vault]
+name = "VAULT"
+directory-id = "TENANT"
+credentials = { service-principal-local-secret-name = "akv-sp" }
+
+[[devices]]
+name = "ts-01"
+role = "TS"
+platform = "opengear"
+serial-number = "Opengear;OM2216;1;SIM0003"
+ssh = { address = "127.0.0.1", port = 1, host-key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_are_adopted_with_passwords_that_are_in_a_vault() {
+    let world = World::start().await;
+    let authority = renew(&world);
+    let site = Site::new(&config(&world));
+    site.write("fabric.toml", &INVENTORY.replace("VAULT", VAULT).replace("TENANT", TENANT));
+    let server = site.serve();
+    assert!(is_taken(&server, &authority).await);
+    let apply = ["fabric", "apply", "-f", "fabric.toml", "--no-wait"];
+    let _said = site.keyturn(&apply).expect(1).says(&["open the newest version of `passwords`"]);
+    let profiles = ["admin", "AzureOperatorRO", "AzureOperatorRW", "TelcoRO", "TelcoRW"];
+    let all = profiles.iter().chain(&["TerminalServer"]);
+    let text: String = all.map(|name| format!("{name} = \"Vaulted-{name}.1\"\n")).collect();
+    let _version = world.azure.put("passwords", "[profiles]\nnobody = \"Vaulted-1\"", "");
+    let _said = site.keyturn(&apply).expect(1).says(&["in the key vault `kv-lab`", "nobody"]);
+    let _version = world.azure.put("passwords", &format!("[profiles]\n{text}"), "");
+    let _applied = site.keyturn(&apply).expect(0);
+    assert_eq!(site.reveal("ts-01", "TerminalServer").value, "Vaulted-TerminalServer.1");
+    site.expect_unsaid(["Vaulted-1"]);
+    server.stop();
+}

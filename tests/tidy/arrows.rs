@@ -39,7 +39,7 @@ const CONTROLLER: &str = "
     duration: error
     naming: error
     reference: document error identity key_vault remote
-    inventory: document duration error naming
+    inventory: document duration error naming reference
     store: disk error
     template: document error
     vault: age disk error key_vault naming remote
@@ -58,7 +58,7 @@ const CONTROLLER: &str = "
     execute: agents audit auditor generate inventory journal model naming plan rollback template vault
     service: age agents audit auditor error execute inventory journal model naming plan rollback store template vault
     daemon: access agents audit auditor clock config data_dir disk error execute model plan reference remote rollback service store template vault
-    edge: access age audit auditor clock error inventory model naming plan rollback service vault
+    edge: access age audit auditor clock error inventory model naming plan reference rollback service vault
 ";
 
 /// The same for the agent.

@@ -67,7 +67,9 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let service = open_service(config, hands, template, archives, auditor).await?;
     let admission = Admission::new(Arc::new(tokens), oidc.start());
     let resolver = resolver(config);
-    let served = Served { service: &service, admission: &admission, platforms, profiles };
+    let references = Arc::clone(&resolver);
+    let served =
+        Served { service: &service, admission: &admission, platforms, profiles, references };
     let router = world.routes(served);
     let upkeep = Upkeep::begin(config, &resolver, &certificate).await;
     let key_vault = match door {

@@ -9,6 +9,7 @@ mod backup;
 mod fabric;
 mod older;
 mod operation;
+mod reference;
 mod retention;
 mod reveal;
 mod token;
@@ -70,6 +71,7 @@ fn table() -> Table<Native> {
         .route(REVEAL_PATH, post(reveal::reveal))
         .route(backup::BACKUP_PATH, post(backup::back_up))
         .route("/keyturn/v1/audit", get(audit::read))
+        .route("/keyturn/v1/references", get(reference::list))
         .route("/keyturn/v1/tokens", get(token::list).post(token::create))
         .route("/keyturn/v1/tokens/{tokenId}", delete(token::revoke))
 }

@@ -14,9 +14,17 @@ use super::{
 use crate::document::{self, Spot, Table, Value, quoted};
 use crate::duration;
 use crate::naming::OlderName;
+use crate::reference::{Kind, Reference};
 
-const FABRIC_KEYS: [&str; 6] =
-    ["id", "location", "feature-flags", "older-names", "current-passwords-file", "secret-archive"];
+const FABRIC_KEYS: [&str; 7] = [
+    "id",
+    "location",
+    "feature-flags",
+    "older-names",
+    "current-passwords-file",
+    "current-passwords",
+    "secret-archive",
+];
 const DEVICE_KEYS: [&str; 11] = [
     "name",
     "role",
@@ -68,8 +76,12 @@ pub(super) fn inventory(
 ) -> Result<Inventory, DocumentError> {
     let mut top = document::parse(file, text)?.table("an inventory", &["fabric", "devices"])?;
     let table = top.required("fabric", "the fabric: [fabric]")?;
-    let (fabric, fabric_spots, passwords) = fabric(table)?;
-    let passwords = passwords.map(|path| base.join(path));
+    let (fabric, fabric_spots, told) = fabric(table)?;
+    let (passwords, passwords_reference) = match told {
+        Some(Told::File(path)) => (Some(base.join(path)), None),
+        Some(Told::Elsewhere(reference)) => (None, Some(reference)),
+        None => (None, None),
+    };
     let list = top.required("devices", "at least one device: [[devices]]")?;
     let at_list = list.spot();
     let mut devices = Vec::new();
@@ -86,7 +98,7 @@ pub(super) fn inventory(
         let places = objection.device.and_then(|index| spots.get(index));
         placed(&objection, places.unwrap_or(&fabric_spots))
     })?;
-    Ok(Inventory { fabric, devices, passwords })
+    Ok(Inventory { fabric, devices, passwords, passwords_reference })
 }
 
 fn placed(objection: &Objection, spots: &Spots) -> DocumentError {
@@ -99,7 +111,13 @@ fn placed(objection: &Objection, spots: &Spots) -> DocumentError {
     }
 }
 
-fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentError> {
+/// Where the passwords are that the devices have now.
+enum Told {
+    File(String),
+    Elsewhere(Reference),
+}
+
+fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<Told>), DocumentError> {
     let mut table = value.table("a fabric", &FABRIC_KEYS)?;
     let mut spots = Spots { whole: table.spot().clone(), keys: BTreeMap::new() };
     let id = table.required("id", ID)?.parsed::<FabricId>(ID)?;
@@ -122,13 +140,26 @@ fn fabric(value: Value) -> Result<(FabricSpec, Spots, Option<String>), DocumentE
             older_names.insert(profile, entry.value.read(OLDER_NAME, older)?);
         }
     }
-    let passwords = table
-        .optional("current-passwords-file")
-        .map(|value| value.read("the path of a file", path))
-        .transpose()?;
+    let told = told(&mut table)?;
     let secret_archive = table.optional("secret-archive").map(archive::parse).transpose()?;
     let spec = FabricSpec { id, location, feature_flags, older_names, secret_archive };
-    Ok((spec, spots, passwords))
+    Ok((spec, spots, told))
+}
+
+fn told(table: &mut Table) -> Result<Option<Told>, DocumentError> {
+    let elsewhere = table.optional("current-passwords");
+    match (table.optional("current-passwords-file"), elsewhere) {
+        (None, None) => Ok(None),
+        (Some(file), None) => file.read("the path of a file", path).map(Told::File).map(Some),
+        (None, Some(value)) => {
+            let reference = Reference::parse(value, "`current-passwords`", Kind::Secret)?;
+            Ok(Some(Told::Elsewhere(reference)))
+        }
+        (Some(_file), Some(value)) => {
+            let expected = "either `current-passwords` or `current-passwords-file`";
+            Err(value.spot().wrong(expected, "both"))
+        }
+    }
 }
 
 fn device(value: Value, base: &Path) -> Result<(DeviceSpec, Spots), DocumentError> {

@@ -171,3 +171,26 @@ fn a_file_is_loaded_with_paths_relative_to_it() {
     let error = Inventory::load(&path, None).unwrap_err().to_string();
     assert!(error.ends_with("it has more than 16777216 bytes"), "{error}");
 }
+
+#[test]
+fn passwords_may_be_in_a_vault_or_a_local_secret_in_place_of_a_file() {
+    let file = "current-passwords-file = \"passwords.toml\"";
+    let inventory = parse(&good().replace(
+        file,
+        "current-passwords = { key-vault = { vault = { name = \"kv-lab\", directory-id = \
+         \"72f988bf-86f1-41af-91ab-2d7cd011db47\", credentials = { managed-identity = {} } }, \
+         vault-secret = { name = \"passwords\" } } }",
+    ));
+    let inventory = inventory.unwrap();
+    let shown = inventory.passwords_reference.map(|reference| reference.to_string());
+    let expect = "`vault-secret` `passwords` (latest) in the key vault `kv-lab`";
+    assert_eq!((inventory.passwords, shown.as_deref()), (None, Some(expect)));
+    let local = "current-passwords = { secret-name = \"lab\" }";
+    assert!(parse(&good().replace(file, local)).unwrap().passwords_reference.is_some());
+    check(
+        file,
+        &format!("{file}\n{local}"),
+        "line 7, column 21, key `fabric.current-passwords`: expected either `current-passwords` or \
+         `current-passwords-file`, got both",
+    );
+}

@@ -20,7 +20,11 @@ impl World for Product {
     }
 
     fn routes(&self, served: Served<'_>) -> Router {
-        let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
+        let names = KnownNames {
+            platforms: served.platforms,
+            profiles: served.profiles,
+            references: Some(served.references),
+        };
         edge::routes(served.service, served.admission, names)
     }
 

@@ -44,7 +44,12 @@ impl Service {
         let id = spec.id.clone();
         // What is known of it may have changed since the caller looked.
         let spec = self.read(&id, |fabric| fabric.spec.clone()).unwrap_or(spec);
-        let fabric = Inventory { fabric: spec, devices: Vec::new(), passwords: None };
+        let fabric = Inventory {
+            fabric: spec,
+            devices: Vec::new(),
+            passwords: None,
+            passwords_reference: None,
+        };
         fabric
             .check(Some(&self.platforms()))
             .map_err(|source| ServiceError::Inventory { source })?;
@@ -87,7 +92,8 @@ impl Service {
         devices.retain(|other| other.name != spec.name);
         devices.push(spec.clone());
         let declared = self.read(fabric, |fabric| fabric.spec.clone())?;
-        let whole = Inventory { fabric: declared, devices, passwords: None };
+        let whole =
+            Inventory { fabric: declared, devices, passwords: None, passwords_reference: None };
         let checked = whole.check_last(Some(&self.platforms()));
         checked.map_err(|objection| objected(objection.alone()))?;
         self.adopt(&Inventory { devices: vec![spec], ..whole }, &passwords).await

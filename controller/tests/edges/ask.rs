@@ -72,6 +72,7 @@ pub(crate) fn router_for(world: &World, admission: &Admission) -> Router {
         ]
         .map(str::to_owned)
         .to_vec(),
+        references: None,
     };
     edge::routes(&world.service, admission, names)
 }

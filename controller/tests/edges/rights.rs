@@ -145,6 +145,7 @@ fn native_rows(operation: &str) -> Vec<Row> {
         ),
         act("/keyturn/v1/vault:backup", json!({"recipients": ["?"]}), Reveal, Everything),
         (Method::GET, "/keyturn/v1/audit".to_owned(), Value::Null, Administer, Everything),
+        look("/keyturn/v1/references", Everything),
         (Method::GET, "/keyturn/v1/tokens".to_owned(), Value::Null, Administer, Everything),
         act("/keyturn/v1/tokens", json!({"role": "?"}), Administer, Everything),
         (Method::DELETE, "/keyturn/v1/tokens/none".to_owned(), Value::Null, Administer, Everything),

@@ -150,7 +150,11 @@ impl World for Wanted {
 
     fn routes(&self, served: Served<'_>) -> Router {
         let Some(answers) = &self.answers else {
-            let names = KnownNames { platforms: served.platforms, profiles: served.profiles };
+            let names = KnownNames {
+                platforms: served.platforms,
+                profiles: served.profiles,
+                references: Some(served.references),
+            };
             return edge::routes(served.service, served.admission, names);
         };
         let text = std::fs::read_to_string(answers).expect("the answers");

@@ -145,6 +145,6 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     service.apply(inventory, passwords.expect("passwords")).await.expect("a fabric");
     let platforms = vec!["arista-eos".to_owned(), "opengear".to_owned()];
     let admission = Admission::local(Arc::new(Tokens::in_memory(TOKEN)));
-    let names = KnownNames { platforms, profiles };
+    let names = KnownNames { platforms, profiles, references: None };
     (edge::routes(&service, &admission, names), (to_agent, from_agent))
 }

@@ -64,7 +64,7 @@ pub(super) async fn apply(
     caller.check(action, Right::Administer, Scope::Visible)?;
     let bytes = body::read(request.into_body(), BYTES_MAX).await?;
     let given: Apply = body::parse(&bytes)?;
-    let (inventory, passwords) = native.parse(&given)?;
+    let (inventory, passwords) = native.parse(&given).await?;
     drop(given);
     let id = inventory.fabric.id.to_string();
     let scope = Scope::Fabric(&inventory.fabric.id);
@@ -79,15 +79,25 @@ pub(super) async fn apply(
 }
 
 impl Native {
-    fn parse(&self, given: &Apply) -> Result<(Inventory, CurrentPasswords), ApiError> {
+    async fn parse(&self, given: &Apply) -> Result<(Inventory, CurrentPasswords), ApiError> {
         let platforms: Vec<&str> = self.names.platforms.iter().map(String::as_str).collect();
         let profiles: Vec<&str> = self.names.profiles.iter().map(String::as_str).collect();
         let file = given.inventory_file.as_deref().unwrap_or("the inventory");
         let base = given.base_dir.clone().unwrap_or_else(|| PathBuf::from("/"));
         let inventory = Inventory::parse(file, &base, &given.inventory, Some(&platforms))?;
-        let file = given.passwords_file.as_deref().unwrap_or("the passwords");
-        let passwords =
-            CurrentPasswords::parse(file, &given.passwords, &inventory, Some(&profiles))?;
+        // What a caller brings goes before what the inventory refers to.
+        let elsewhere = inventory.passwords_reference.as_ref();
+        let passwords = match elsewhere.filter(|_reference| given.passwords.is_empty()) {
+            Some(reference) => {
+                let text = self.passwords(reference).await?;
+                let file = format!("the {reference}");
+                CurrentPasswords::parse(&file, &text, &inventory, Some(&profiles))?
+            }
+            None => {
+                let file = given.passwords_file.as_deref().unwrap_or("the passwords");
+                CurrentPasswords::parse(file, &given.passwords, &inventory, Some(&profiles))?
+            }
+        };
         Ok((inventory, passwords))
     }
 }

@@ -96,6 +96,12 @@ fn of_secrets_and_tokens() -> Vec<Operation> {
             .query(&["from"])
             .wants(Right::Administer)
             .gives("AuditPage"),
+        get(
+            "/keyturn/v1/references",
+            "References_List",
+            "Says how references to credentials fare.",
+        )
+        .gives("ReferenceList"),
         get("/keyturn/v1/tokens", "Tokens_List", "Lists tokens.")
             .wants(Right::Administer)
             .gives("TokenList"),
