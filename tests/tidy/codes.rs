@@ -16,7 +16,9 @@ const SOURCES: [&str; 3] =
 const SCHEMAS: &str = "controller/src/edge/openapi";
 
 /// Words in those files that are spelled as codes are, and are none: names of the wire.
-const NO_CODES: [&str; 5] = [
+const NO_CODES: [&str; 7] = [
+    "SystemAssignedIdentity",
+    "UserAssignedIdentity",
     "TerminalServer",
     "GracefulRebootWithoutZTP",
     "UngracefulRebootWithoutZTP",

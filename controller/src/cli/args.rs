@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+mod archive;
 mod audit;
 mod retention;
 mod several;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::archive::ArchiveCommand;
 pub(super) use self::audit::{AuditCommand, AuditExport, AuditVerify};
 pub(super) use self::retention::{
     FabricList, FabricPurge, RetentionCommand, RetentionRelease, RetentionShow,
@@ -165,17 +167,6 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: OperationCommand,
     },
-}
-
-/// `keyturn archive`
-#[derive(Clone, Debug, Subcommand)]
-pub enum ArchiveCommand {
-    /// Show what is copied, what is left, and what stands in the way
-    Status(FabricTarget),
-    /// Try at once to copy what is left
-    Retry(FabricTarget),
-    /// Compare every copy with what the own vault has, without showing any
-    Verify(FabricTarget),
 }
 
 /// `keyturn fabric`

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
 use crate::config::ArchiveConfig;
+use crate::error::chain;
 use crate::identity::{Identity, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
 use crate::inventory::{ArchiveIdentity, SecretArchive};
 use crate::key_vault::{KeyVault, KeyVaultSettings};
@@ -71,15 +72,4 @@ fn managed(identity: &ArchiveIdentity) -> ManagedIdentity {
         ArchiveIdentity::UserAssigned(id) => Some(UserAssigned::ResourceId(id.clone())),
     };
     ManagedIdentity { user_assigned, endpoint: None }
-}
-
-/// Joins an error and its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

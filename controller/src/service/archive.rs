@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Keeper, Service, ServiceError};
 use crate::audit::Entry as Record;
 use crate::auditor::Auditor;
+use crate::error::chain;
 use crate::execute::Clock;
 use crate::inventory::{FabricSpec, SecretArchive};
 use crate::journal::Entry;
@@ -368,9 +369,7 @@ impl Copier {
     }
 
     fn note(&self, error: &ServiceError) {
-        let source = std::error::Error::source(error);
-        let text = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-        let (hint, at) = (error.hint(), (self.clock)());
+        let (text, hint, at) = (chain(error), error.hint(), (self.clock)());
         tracing::warn!(fabric = %self.fabric.name(), error = text, hint, "secrets are not copied");
         self.sinks.with(&self.fabric, |sink| sink.last_error = Some((text, hint, at)));
     }
