@@ -3,8 +3,8 @@
 //!
 //! Paths, bodies, errors and the challenge follow the REST API
 //! (learn.microsoft.com/rest/api/keyvault/secrets), in whatever version a client asks for; what has
-//! no place in them (who may get what, which device needs a version) is decided by the
-//! [`Door`](super::auth::Door) and by [`Desk`].
+//! no place in them (who may get what, which device needs a version) is decided by
+//! the door of all edges and by [`Desk`].
 
 mod answer;
 mod backup;
