@@ -10,9 +10,11 @@
 //! which a restart goes back to the last durable one.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use protocol::id::FabricId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::Fault;
 use crate::model::{Event, Fabric};
@@ -20,6 +22,11 @@ use crate::store::{Revision, Store, StoreError};
 
 /// Decisions in one commit at most: bounds the time that a caller waits behind others.
 const BATCH_MAX: usize = 4096;
+
+/// How long the writer rests after a commit that several callers have waited for. The ones that come
+/// meanwhile share the next commit: with a thousand devices at work there is always another one, and
+/// a disk that is quick makes a commit of each, which costs more than all that is decided.
+const REST: Duration = Duration::from_millis(5);
 
 /// Decisions that may wait; more callers than this wait for a place.
 const QUEUE_MAX: usize = 16_384;
@@ -279,12 +286,23 @@ struct Writer {
 impl Writer {
     async fn run(mut self, mut queue: mpsc::Receiver<Decide>) {
         let mut batch = Vec::new();
+        let mut rested = Instant::now();
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            sleep_until(rested).await;
+            while batch.len() < BATCH_MAX
+                && let Ok(decision) = queue.try_recv()
+            {
+                batch.push(decision);
+            }
             let (entries, answers) = self.decide(&mut batch);
             let written = self.commit(&entries).await;
             match &written {
                 Ok(()) => self.show(&entries),
                 Err(_) => self.forget(),
+            }
+            let is_durable = entries.iter().any(|entry| matches!(entry, Entry::Durable(_)));
+            if is_durable && answers.len() > 1 {
+                rested = Instant::now() + REST;
             }
             for answer in answers {
                 answer(written.clone());

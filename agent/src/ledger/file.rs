@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::LedgerError;
 use super::record::Record;
@@ -14,6 +16,9 @@ use super::state::State;
 
 /// How much is appended before the file is rewritten without what is over.
 const REWRITE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long the writer rests after a flush that several jobs have waited for. The writes that come
+/// meanwhile share the next flush, which costs more processor time than all that is written.
+const REST: Duration = Duration::from_millis(5);
 /// How many writes may queue up before their senders wait.
 const QUEUE_MAX: usize = 4096;
 
@@ -124,7 +129,9 @@ impl Task {
     /// Writes and flushes all that has queued up, again and again.
     async fn run(mut self, mut file: Arc<File>) {
         let mut appended = 0;
+        let mut rested = Instant::now();
         while let Some(first) = self.pending.recv().await {
+            sleep_until(rested).await;
             let mut batch = vec![first];
             while let Ok(next) = self.pending.try_recv() {
                 batch.push(next);
@@ -147,6 +154,9 @@ impl Task {
                 }
                 Err(error) => Err(error),
             };
+            if batch.len() > 1 {
+                rested = Instant::now() + REST;
+            }
             if let Err(error) = &result {
                 *lock(&self.broken) = Some(error.clone());
             }
