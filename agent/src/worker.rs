@@ -22,7 +22,7 @@ use crate::ledger::LedgerError;
 use crate::link::{AgentEnd, Link, pair};
 
 /// How many jobs that may be carried out at once without asking: each holds two sessions, of about
-/// 60 KiB each.
+/// 90 KiB each.
 const SESSIONS_MAX: usize = 4096;
 /// Sessions that one job holds at once: the lifeline and the fresh login.
 const SESSIONS_PER_JOB: usize = 2;
