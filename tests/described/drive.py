@@ -53,6 +53,7 @@ def names(site):
         "body.inventory": [(site.lab_dir / "fabric.toml").read_text()],
         "body.passwords": [(site.lab_dir / "passwords.toml").read_text()],
         "body.baseDir": [str(site.lab_dir)],
+        "body.device": [gone(site)],
     }
 
 
@@ -63,6 +64,18 @@ def declare(site):
     name = f'name = "{switches[-1]}"'
     file.write_text(file.read_text().replace(name, f"{name}\nbootstrap = true"))
     site.keyturn("fabric", "apply", "-f", file)
+
+
+def gone(site):
+    """The switch that is deleted, with the passwords that its hardware still has."""
+    switches = [device["name"] for device in site.inventory["devices"] if device["role"] != "TS"]
+    return switches[-2]
+
+
+def lose(site):
+    """Deletes a device."""
+    site.keyturn("device", "update-admin-state", gone(site), "--state", "Disable")
+    site.keyturn("device", "delete", gone(site))
 
 
 def config(site):
@@ -109,6 +122,7 @@ def main(schemathesis, seconds="90", seed="2025"):
         site = installation.Site(folder, devices=5, apply=False)
         try:
             declare(site)
+            lose(site)
             (folder / "schemathesis.toml").write_text(config(site))
             callers = dict(token(site, number) for number in range(CALLERS))
             environment = os.environ | {
