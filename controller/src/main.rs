@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use controller::cli::{self, Command, Exit, Failure, Keyturn, Terminal};
 use controller::daemon::{self, DaemonError, Options};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 
 #[cfg(feature = "demo")]
 #[path = "main/demo.rs"]
@@ -26,7 +28,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return end(&Failure::of("start the runtime", &error, None)),
     };
-    match runtime.block_on(run(arguments, &mut terminal)) {
+    // Behind a pointer: else the runtime's code, which is compiled several times over, has all that
+    // is awaited below in it each time, some two megabytes of the program.
+    let work: LocalBoxFuture<'_, _> = run(arguments, &mut terminal).boxed_local();
+    match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => end(&failure),
     }

@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Serialize;
@@ -86,7 +88,12 @@ impl Answer {
 impl KeyVault {
     /// Sends a request until there is an answer that stays. A token that is not taken is replaced
     /// once.
-    pub(super) async fn send(&self, call: Call) -> Result<Answer, KeyVaultError> {
+    pub(super) fn send(&self, call: Call) -> BoxFuture<'_, Result<Answer, KeyVaultError>> {
+        // Behind a pointer: else every request that there is has all this in it once more.
+        self.send_until_answered(call).boxed()
+    }
+
+    async fn send_until_answered(&self, call: Call) -> Result<Answer, KeyVaultError> {
         let (mut tried, mut is_second_token) = (0, false);
         loop {
             let resource = self.resource(&call.doing).await?;
