@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write;
 
 use crate::client::{ApiFailure, ClientError};
+use crate::error::chain;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,22 +129,6 @@ fn detail(failure: &ApiFailure) -> String {
     let target = failure.target.as_deref().unwrap_or("?");
     let name = target.rsplit('/').next().unwrap_or(target);
     format!("{name}: {}: {}", failure.code, failure.message)
-}
-
-/// Joins an error and its sources.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // An error that only wraps another one says the same.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use super::{drain, request_id};
 use crate::access::{Admission, Right, Scope};
 use crate::naming::SecretName;
 use crate::service::Desk;
+use crate::vault::secrets::Page;
 
 /// How the API is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,12 +119,23 @@ impl Shelf {
         self.door.list(caller, LIST.0, scope)
     }
 
-    /// Tells whether a caller may see a secret in a list.
-    async fn sees(&self, caller: &Caller, name: &SecretName) -> Result<bool, ApiError> {
-        let owner = self.door.owner(caller, Right::ListSecrets, name).await;
-        let fabric = owner.map_err(answer::refused)?;
-        let scope = Scope::Secret { name: name.as_str(), fabric: fabric.as_ref() };
-        Ok(caller.may(Right::ListSecrets, scope))
+    /// Leaves of a page what a caller may see.
+    async fn visible<T>(
+        &self,
+        caller: &Caller,
+        page: Page<T>,
+        name: impl Fn(&T) -> &SecretName,
+    ) -> Result<Page<T>, ApiError> {
+        let mut items = Vec::with_capacity(page.items.len());
+        for item in page.items {
+            let owner = self.door.owner(caller, Right::ListSecrets, name(&item)).await;
+            let fabric = owner.map_err(answer::refused)?;
+            let scope = Scope::Secret { name: name(&item).as_str(), fabric: fabric.as_ref() };
+            if caller.may(Right::ListSecrets, scope) {
+                items.push(item);
+            }
+        }
+        Ok(Page { items, next: page.next })
     }
 }
 

@@ -13,7 +13,7 @@ use super::request_id;
 use crate::audit::{Entry, Outcome};
 use crate::auditor::{AuditError, Auditor};
 use crate::clock::now;
-use crate::error::Fault;
+use crate::error::{Fault, chain};
 
 /// The operation that a request has started, as a note on its answer.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +127,7 @@ impl Drop for Witness {
 
 impl From<AuditError> for ApiError {
     fn from(error: AuditError) -> Self {
-        let source = std::error::Error::source(&error);
-        let text = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        let text = chain(&error);
         let (status, code) = match error.fault() {
             Fault::Operator => (StatusCode::BAD_REQUEST, "InvalidQuery"),
             Fault::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),

@@ -5,6 +5,7 @@ use protocol::id::{OperationId, ResourceName};
 
 use super::{Executor, Run, failure, verdict};
 use crate::audit::{DEVICES_MAX, Entry, Outcome as Audited};
+use crate::error::chain;
 use crate::model::{OperationKind, OperationState, Outcome};
 
 /// Who does what nobody asks for at that moment.
@@ -45,9 +46,7 @@ impl Executor {
             entry.set = set;
             entry.devices = devices.to_vec();
             if let Err(error) = self.inner.gate.auditor.write(entry).await {
-                let error = std::error::Error::source(&error)
-                    .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-                return Err(failure::not_audited(run.kind, &error));
+                return Err(failure::not_audited(run.kind, &chain(&error)));
             }
         }
         Ok(())

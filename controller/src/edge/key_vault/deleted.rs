@@ -12,7 +12,6 @@ use super::{DELETE, LIST, PURGE, RECOVER, Shelf};
 use crate::access::Scope;
 use crate::edge::answer::{ApiError, raw};
 use crate::edge::auth::Caller;
-use crate::vault::secrets::Page;
 
 /// Deletes a secret with all its versions, unless a device needs one.
 pub(super) async fn delete(
@@ -46,14 +45,8 @@ pub(super) async fn list(
     let desk = shelf.door.list(&caller, LIST.0, Scope::Visible)?;
     let part = Part::of(&uri)?;
     let page = desk.list_deleted(part.after.as_deref(), part.count).await;
-    let Page { items, next } = page.map_err(refused)?;
-    let mut seen = Vec::with_capacity(items.len());
-    for item in items {
-        if shelf.sees(&caller, &item.newest.name).await? {
-            seen.push(item);
-        }
-    }
-    let (rim, page) = (shelf.rim(), Page { items: seen, next });
+    let page = shelf.visible(&caller, page.map_err(refused)?, |item| &item.newest.name).await?;
+    let rim = shelf.rim();
     Ok(rim.page("/deletedsecrets", &part, &page, |item| rim.deleted(item, Id::Secret)))
 }
 

@@ -15,7 +15,6 @@ use crate::edge::answer::ApiError;
 use crate::edge::auth::Caller;
 use crate::edge::body;
 use crate::naming::SecretName;
-use crate::vault::secrets::Page;
 
 /// The largest body with a value: one of 25,600 bytes, each of them escaped, and 15 tags.
 const BODY_BYTES_MAX: usize = 512 << 10;
@@ -119,15 +118,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let desk = shelf.door.list(&caller, LIST.0, Scope::Visible)?;
     let part = Part::of(&uri)?;
-    let Page { items, next } =
-        desk.list(part.after.as_deref(), part.count).await.map_err(refused)?;
-    let mut seen = Vec::with_capacity(items.len());
-    for item in items {
-        if shelf.sees(&caller, &item.name).await? {
-            seen.push(item);
-        }
-    }
-    let page = Page { items: seen, next };
+    let page = desk.list(part.after.as_deref(), part.count).await.map_err(refused)?;
+    let page = shelf.visible(&caller, page, |item| &item.name).await?;
     let rim = shelf.rim();
     Ok(rim.page("/secrets", &part, &page, |item| rim.bundle(item, Id::Secret, None)))
 }

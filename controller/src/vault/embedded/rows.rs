@@ -1,7 +1,7 @@
 //! The statements of the embedded vault. Only sealed values pass through here.
 
 use protocol::id::SecretVersion;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::super::{Mark, Tag, VersionInfo};
@@ -35,7 +35,7 @@ pub(super) fn read_failed(session: &Session, error: sqlx::Error) -> DiskError {
     session.health.fail("read", error)
 }
 
-pub(super) fn write_failed(session: &Session, error: sqlx::Error) -> DiskError {
+fn write_failed(session: &Session, error: sqlx::Error) -> DiskError {
     session.health.fail("write", error)
 }
 
@@ -77,19 +77,25 @@ pub(super) fn version_row(session: &Session, row: &SqliteRow) -> Result<Row, Dis
     })
 }
 
+/// A statement with its values.
+pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// Carries out a statement that gives nothing back.
+pub(super) async fn execute(session: &mut Session, query: Statement<'_>) -> Result<(), DiskError> {
+    let done = query.execute(session.connection()).await;
+    done.map(|_| ()).map_err(|error| write_failed(session, error))
+}
+
 /// Notes which key the vault belongs to.
 pub(super) async fn add_proof(
     session: &mut Session,
     key_id: &str,
     proof: Vec<u8>,
 ) -> Result<(), DiskError> {
-    sqlx::query("INSERT INTO vault (id, key_id, proof) VALUES (1, ?1, ?2)")
+    let query = sqlx::query("INSERT INTO vault (id, key_id, proof) VALUES (1, ?1, ?2)")
         .bind(key_id)
-        .bind(proof)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+        .bind(proof);
+    execute(session, query).await
 }
 
 /// Returns the id of the vault's key and the text sealed with it.
@@ -116,13 +122,10 @@ pub(super) async fn raise_mark(
     serial: u64,
     note: String,
 ) -> Result<(), DiskError> {
-    sqlx::query("UPDATE mark SET serial = ?1, note = ?2 WHERE id = 1 AND serial <= ?1")
+    let query = sqlx::query("UPDATE mark SET serial = ?1, note = ?2 WHERE id = 1 AND serial <= ?1")
         .bind(number(serial))
-        .bind(note)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+        .bind(note);
+    execute(session, query).await
 }
 
 /// Adds a data key.
@@ -133,17 +136,14 @@ pub(super) async fn add_data_key(
     wrapped: Vec<u8>,
     now: u64,
 ) -> Result<(), DiskError> {
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO data_key (number, key_id, wrapped, created, used) VALUES (?1, ?2, ?3, ?4, 0)",
     )
     .bind(key)
     .bind(key_id)
     .bind(wrapped)
-    .bind(number(now))
-    .execute(session.connection())
-    .await
-    .map(|_| ())
-    .map_err(|error| write_failed(session, error))
+    .bind(number(now));
+    execute(session, query).await
 }
 
 /// Returns the id of the key that a data key is sealed with, and the sealed data key.
@@ -173,14 +173,11 @@ pub(super) async fn reseal(
     key_id: &str,
     wrapped: Vec<u8>,
 ) -> Result<(), DiskError> {
-    sqlx::query("UPDATE data_key SET key_id = ?1, wrapped = ?2 WHERE number = ?3")
+    let query = sqlx::query("UPDATE data_key SET key_id = ?1, wrapped = ?2 WHERE number = ?3")
         .bind(key_id)
         .bind(wrapped)
-        .bind(key)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+        .bind(key);
+    execute(session, query).await
 }
 
 /// Notes that the vault belongs to another key now.
@@ -189,13 +186,10 @@ pub(super) async fn replace_proof(
     key_id: &str,
     proof: Vec<u8>,
 ) -> Result<(), DiskError> {
-    sqlx::query("UPDATE vault SET key_id = ?1, proof = ?2 WHERE id = 1")
+    let query = sqlx::query("UPDATE vault SET key_id = ?1, proof = ?2 WHERE id = 1")
         .bind(key_id)
-        .bind(proof)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+        .bind(proof);
+    execute(session, query).await
 }
 
 /// Returns the number of the newest data key and how many values it has sealed.
@@ -214,13 +208,10 @@ pub(super) async fn count_used(
     key: i64,
     count: u64,
 ) -> Result<(), DiskError> {
-    sqlx::query("UPDATE data_key SET used = used + ?1 WHERE number = ?2")
+    let query = sqlx::query("UPDATE data_key SET used = used + ?1 WHERE number = ?2")
         .bind(number(count))
-        .bind(key)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+        .bind(key);
+    execute(session, query).await
 }
 
 /// Adds versions; one whose name and tag are there already is passed over.
@@ -352,10 +343,6 @@ pub(super) async fn purge(session: &mut Session, row: i64) -> Result<(), DiskErr
 }
 
 async fn change(session: &mut Session, sql: &'static str, row: i64) -> Result<(), DiskError> {
-    sqlx::query(sql)
-        .bind(row)
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(|error| write_failed(session, error))
+    let query = sqlx::query(sql).bind(row);
+    execute(session, query).await
 }

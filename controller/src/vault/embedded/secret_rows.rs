@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::secrets::{Described, Properties};
-use super::rows::{self, Row, number, positive, read_failed, take, write_failed};
+use super::rows::{self, Row, Statement, execute, number, positive, read_failed, take};
 use crate::disk::DiskError;
 use crate::disk::sqlite::Session;
 use crate::naming::SecretName;
@@ -48,25 +48,11 @@ fn full(session: &Session, row: &SqliteRow) -> Result<Full, DiskError> {
     Ok(Full { row, described })
 }
 
-async fn fetch(
-    session: &mut Session,
-    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-) -> Result<Vec<SqliteRow>, DiskError> {
+async fn fetch(session: &mut Session, query: Statement<'_>) -> Result<Vec<SqliteRow>, DiskError> {
     query.fetch_all(session.connection()).await.map_err(|error| read_failed(session, error))
 }
 
-async fn execute(
-    session: &mut Session,
-    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-) -> Result<(), DiskError> {
-    let done = query.execute(session.connection()).await;
-    done.map(|_| ()).map_err(|error| write_failed(session, error))
-}
-
-async fn fulls(
-    session: &mut Session,
-    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-) -> Result<Vec<Full>, DiskError> {
+async fn fulls(session: &mut Session, query: Statement<'_>) -> Result<Vec<Full>, DiskError> {
     let rows = fetch(session, query).await?;
     rows.iter().map(|row| full(session, row)).collect()
 }
