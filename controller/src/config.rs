@@ -6,10 +6,12 @@
 //! has been checked, also one value against another.
 
 mod archive;
+mod azure;
 mod effective;
 mod file;
 mod key_vault;
 mod oidc;
+mod remote_vault;
 mod retention;
 mod secrets;
 
@@ -20,7 +22,9 @@ use std::time::Duration;
 use protocol::job::Verification;
 
 pub use self::archive::ArchiveConfig;
+pub use self::azure::AzureAccess;
 pub use self::key_vault::KeyVaultConfig;
+pub use self::remote_vault::{AzureVaultConfig, RemoteVaultConfig};
 use crate::access::oidc::IssuerSettings;
 use crate::data_dir;
 pub use crate::document::DocumentError;
@@ -126,6 +130,9 @@ pub struct StoreConfig {
 /// `[vault]`: where passwords are, and the key to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultConfig {
+    /// The vault that others run, where one has the passwords; `path` and the keys are of no use then.
+    /// Default: the embedded vault.
+    pub remote: Option<RemoteVaultConfig>,
     /// The database file. Default: `vault.db` in the data directory; not in the store's file,
     /// because a store may go into a bug report.
     pub path: PathBuf,
@@ -209,6 +216,7 @@ impl Config {
             secrets_template: None,
             store: StoreConfig { path: data_dir.join("store.db") },
             vault: VaultConfig {
+                remote: None,
                 path: data_dir.join("vault.db"),
                 key_file: None,
                 passphrase_file: None,

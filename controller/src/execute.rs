@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::agents::Agent;
 use crate::auditor::Auditor;
+use crate::error::chain;
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
     Event, Fabric, Operation, OperationKind, OperationState, Outcome, Reboot, Timestamp,
@@ -194,7 +195,7 @@ impl Executor {
         let event = match self.inner.make_set.make(&fabric, operation).await {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(operation = %operation.id, error = %error, "no password set");
+                tracing::error!(operation = %operation.id, error = chain(&error), "no password set");
                 return Ok(Some(failure::no_set(&error)));
             }
         };

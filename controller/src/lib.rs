@@ -31,6 +31,7 @@ pub mod offline;
 pub mod plan;
 pub mod reference;
 pub mod remote;
+pub mod remote_vault;
 pub mod rollback;
 pub mod service;
 pub mod store;

@@ -15,10 +15,11 @@ use crate::audit::{Entry, Outcome};
 use crate::auditor::{self, Auditor};
 use crate::clock;
 use crate::config::{Config, StoreConfig, VaultConfig};
+use crate::remote_vault;
 use crate::store::DataDirLock;
-use crate::vault::EmbeddedVault;
 use crate::vault::embedded::Place;
 use crate::vault::key::KeySource;
+use crate::vault::{EmbeddedVault, Vault};
 
 pub use self::backup::NewFile;
 pub use self::error::OfflineError;
@@ -64,8 +65,27 @@ impl DataDir {
         KeySource::find(&self.dir, key_file.as_deref(), passphrase_file.as_deref())
     }
 
-    /// Opens the vault, which must be there.
-    async fn vault(&self) -> Result<EmbeddedVault, OfflineError> {
+    /// Opens the vault that has the passwords, wherever it is.
+    async fn vault(&self) -> Result<Arc<dyn Vault>, OfflineError> {
+        match &self.vault.remote {
+            None => Ok(Arc::new(self.embedded().await?)),
+            Some(remote) => {
+                remote_vault::open(remote).map_err(|source| OfflineError::Vault { source })
+            }
+        }
+    }
+
+    /// Refuses what can be done to the embedded vault alone.
+    fn check_embedded(&self) -> Result<(), OfflineError> {
+        match &self.vault.remote {
+            None => Ok(()),
+            Some(remote) => Err(OfflineError::NotEmbedded { vault: remote.uri().to_owned() }),
+        }
+    }
+
+    /// Opens the embedded vault, which must be there.
+    async fn embedded(&self) -> Result<EmbeddedVault, OfflineError> {
+        self.check_embedded()?;
         let file = &self.vault.path;
         if !file.exists() {
             return Err(OfflineError::Missing { file: file.clone() });
@@ -84,7 +104,10 @@ impl DataDir {
     ) -> Result<T, OfflineError> {
         // Nobody has shown a token: the operating system says who it is.
         let who = format!("uid {}", rustix::process::getuid().as_raw());
-        let object = self.vault.path.display().to_string();
+        let object = match &self.vault.remote {
+            None => self.vault.path.display().to_string(),
+            Some(remote) => remote.uri().to_owned(),
+        };
         let entry = Entry::requested(&who, action, &object, clock::now());
         let of = self.auditor.write(entry.clone()).await;
         let of = of.map_err(|source| OfflineError::Audit { source })?;

@@ -101,7 +101,7 @@ impl RollbackGuard {
     /// older copy.
     pub async fn lost(&self) -> Option<BTreeSet<String>> {
         let noted = self.0.as_ref()?.noted.lock().await;
-        (!noted.vault.is_empty()).then(|| noted.lost.clone())
+        noted.is_marked().then(|| noted.lost.clone())
     }
 
     /// Lets nothing be exposed or purged any more.
@@ -152,7 +152,7 @@ impl RollbackGuard {
         // Above both, so that the copies that were refused stay refused.
         let found = mark.as_ref().map_or(0, |mark| mark.serial);
         let next = Noted {
-            vault: mark.map(|mark| mark.vault).unwrap_or_default(),
+            vault: mark.map_or_else(|| note::of_unmarked(vault), |mark| mark.vault),
             serial: noted.serial.max(found).saturating_add(1),
             journals: heads(store).await?,
             lost: lost.iter().map(|version| version.0.to_string()).collect(),
@@ -220,13 +220,17 @@ async fn look(
         Err(suspicion) => return Ok((Some(suspicion), Noted::default())),
     };
     let Some(noted) = noted else {
-        let first = mark.as_ref().map(Noted::first).unwrap_or_default();
+        let first = mark.as_ref().map_or_else(|| Noted::unmarked(vault), Noted::first);
         // A vault that was never marked is new, or comes from a Keyturn that knew no marks.
         let lost = mark.filter(|mark| mark.serial > 0);
         let lost = lost.map(|_mark| Suspicion::NoteMissing { file: file.to_owned() });
         return Ok((lost, first));
     };
-    if let Some(suspicion) = mark.as_ref().and_then(|mark| noted.suspects(mark)) {
+    let suspicion = match &mark {
+        Some(mark) => noted.suspects(mark),
+        None => noted.suspects_unmarked(vault),
+    };
+    if let Some(suspicion) = suspicion {
         return Ok((Some(suspicion), noted));
     }
     let newest = newest(noted, mark.as_ref());

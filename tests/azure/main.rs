@@ -4,6 +4,7 @@
 mod archive;
 mod faults;
 mod identities;
+mod primary;
 mod references;
 mod served;
 mod vault;

@@ -1,115 +1,42 @@
-//! `[archive]` of a configuration file: who Keyturn is to the vaults of customers, and how they are
-//! reached.
+//! `[archive]` of a configuration file: who Keyturn is to the vaults of customers, and which of them
+//! are no Azure Key Vaults.
 
 use std::path::Path;
 
-use super::file::path;
-use super::oidc::{optional_text, url};
-use crate::document::{DocumentError, Table, Value};
-use crate::identity::{Credential, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
-use crate::remote::Way;
-
-const KEYS: [&str; 9] = [
-    "identity",
-    "client-id",
-    "tenant-id",
-    "credentials-dir",
-    "token-file",
-    "authority",
-    "resource",
-    "ca-file",
-    "address",
-];
-
-/// How Keyturn shows who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Managed,
-    Application,
-    Federated,
-}
-
-const KINDS: [(&str, Kind); 3] = [
-    ("managed-identity", Kind::Managed),
-    ("service-principal", Kind::Application),
-    ("workload-identity", Kind::Federated),
-];
+use super::azure::{self, AzureAccess};
+use super::remote_vault::{self, RemoteVaultConfig};
+use crate::document::{DocumentError, Value};
 
 /// `[archive]`: the way to the vaults of customers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveConfig {
-    /// Who Keyturn is to a vault for which a fabric associates no identity of its own. Default: the
-    /// managed identity that the host has.
-    pub identity: IdentitySettings,
-    /// What tokens are asked for, where a vault is not in a domain of its own. Default: what the
-    /// vault says itself, which must be above its name.
-    pub resource: Option<String>,
-}
-
-impl Default for ArchiveConfig {
-    fn default() -> Self {
-        let principal = Principal::Managed(ManagedIdentity::default());
-        let identity = IdentitySettings { principal, authority: None, way: Way::default() };
-        Self { identity, resource: None }
-    }
+    /// Who Keyturn is to an Azure Key Vault for which a fabric associates no identity of its own.
+    pub azure: AzureAccess,
+    /// `[[archive.vaults]]`: vaults that are reached in a way of their own. A fabric names one by its
+    /// URI.
+    pub vaults: Vec<RemoteVaultConfig>,
 }
 
 /// Reads `[archive]`.
 pub(super) fn parse(value: Value) -> Result<ArchiveConfig, DocumentError> {
-    let mut table = value.table("[archive]", &KEYS)?;
-    let table = &mut table;
-    let spot = table.spot().clone();
-    let kind = table.optional("identity");
-    let kind = kind.map(|value| value.choice("a kind of identity", &KINDS)).transpose()?;
-    let client = optional_text(table, "client-id", "the client id of an identity")?;
-    let tenant = optional_text(table, "tenant-id", "the id of a directory (tenant)")?;
-    let folder = path(table, "credentials-dir", "the path of a folder")?;
-    let token_file = path(table, "token-file", "the path of a file")?;
-    let url_of = |table: &mut Table, key: &str| {
-        let value = table.optional(key);
-        let expected = "an https URL without a user in it";
-        value.map(|value| value.read(expected, |text| url(text, &["https"]))).transpose()
-    };
-    let (authority, resource) = (url_of(table, "authority")?, url_of(table, "resource")?);
-    let ca_file = path(table, "ca-file", "the path of a file")?;
-    let address = table.optional("address");
-    let address = address.map(|value| value.parsed("an IP address")).transpose()?;
-    let principal = match (kind.unwrap_or(Kind::Managed), folder) {
-        (Kind::Managed, None) => Principal::Managed(ManagedIdentity {
-            user_assigned: client.map(UserAssigned::ClientId),
-            endpoint: None,
-        }),
-        (Kind::Application, Some(folder)) => {
-            Principal::Application { tenant, credential: Credential::Folder(folder) }
+    let keys: Vec<&str> = azure::KEYS.into_iter().chain(["vaults"]).collect();
+    let mut table = value.table("[archive]", &keys)?;
+    let azure = azure::parse(&mut table)?;
+    let mut vaults: Vec<RemoteVaultConfig> = Vec::new();
+    for value in table.optional("vaults").map(Value::one_or_list).unwrap_or_default() {
+        let spot = value.spot();
+        let vault = remote_vault::parse(value, "a vault of [[archive.vaults]]")?;
+        if vaults.iter().any(|other| other.uri() == vault.uri()) {
+            return Err(spot.wrong("each vault once", format_args!("`{}` again", vault.uri())));
         }
-        (Kind::Federated, None) => Principal::Application {
-            tenant,
-            credential: Credential::Federated { client, token_file },
-        },
-        (Kind::Application, None) => {
-            let expected = "`credentials-dir` beside a service principal";
-            return Err(spot.wrong(expected, "none"));
-        }
-        (Kind::Managed | Kind::Federated, Some(_folder)) => {
-            let expected = "`credentials-dir` beside `identity = \"service-principal\"` alone";
-            return Err(spot.wrong(expected, "another identity"));
-        }
-    };
-    let identity = IdentitySettings { principal, authority, way: Way { ca_file, address } };
-    Ok(ArchiveConfig { identity, resource })
+        vaults.push(vault);
+    }
+    Ok(ArchiveConfig { azure, vaults })
 }
 
 /// Makes paths relative to the configuration's folder.
-pub(super) fn place(mut config: ArchiveConfig, base: &Path) -> ArchiveConfig {
-    let way = &mut config.identity.way;
-    way.ca_file = way.ca_file.take().map(|path| base.join(path));
-    if let Principal::Application { credential, .. } = &mut config.identity.principal {
-        match credential {
-            Credential::Folder(folder) => *folder = base.join(&*folder),
-            Credential::Federated { token_file, .. } => {
-                *token_file = token_file.take().map(|path| base.join(path));
-            }
-        }
-    }
-    config
+pub(super) fn place(config: ArchiveConfig, base: &Path) -> ArchiveConfig {
+    let ArchiveConfig { azure, vaults } = config;
+    let vaults = vaults.into_iter().map(|vault| remote_vault::place(vault, base)).collect();
+    ArchiveConfig { azure: azure::place(azure, base), vaults }
 }

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ArchiveConfig, Config, KeyVaultConfig, RotationConfig, TlsConfig, VERIFICATIONS};
+mod vaults;
+
+use super::{Config, KeyVaultConfig, RotationConfig, TlsConfig, VERIFICATIONS};
 use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
-use crate::identity::{Credential, Principal, UserAssigned};
 use crate::reference::ReferenceSettings;
 
 /// Renders all values; what is left out has no default value to name.
@@ -19,14 +20,7 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.path("secrets-template", template, "the built-in template");
     text.section("store");
     text.path("path", Some(&config.store.path), "");
-    text.section("vault");
-    text.path("path", Some(&config.vault.path), "");
-    let otherwise = "the systemd credential, else vault.key in the data directory";
-    text.path("key-file", config.vault.key_file.as_deref(), otherwise);
-    let otherwise = "the systemd credential, else asked for, if the key takes one";
-    text.path("passphrase-file", config.vault.passphrase_file.as_deref(), otherwise);
-    text.plain("retention-versions-min", config.vault.retention.versions_min);
-    text.duration("retention-time", config.vault.retention.time);
+    vaults::primary(&mut text, &config.vault);
     rotation(&mut text, &config.rotation);
     text.section("agent");
     text.plain("sessions-max", config.agent.sessions_max);
@@ -36,7 +30,7 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     tls(&mut text, &config.tls);
     oidc(&mut text, &config.oidc);
     key_vault(&mut text, config.key_vault.as_ref());
-    archive(&mut text, &config.archive);
+    vaults::archive(&mut text, &config.archive);
     text.text
 }
 
@@ -95,54 +89,6 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
                 text.quoted("secret-prefix", prefix);
             }
         }
-    }
-}
-
-fn archive(text: &mut Text<'_>, config: &ArchiveConfig) {
-    text.section("archive");
-    let mut optional: Vec<(&str, Option<&str>)> = Vec::new();
-    let mut paths: Vec<(&str, Option<&Path>)> = Vec::new();
-    let kind = match &config.identity.principal {
-        Principal::Managed(managed) => {
-            let client = match &managed.user_assigned {
-                Some(UserAssigned::ClientId(id)) => Some(id.as_str()),
-                _ => None,
-            };
-            optional.push(("client-id", client));
-            "managed-identity"
-        }
-        Principal::Application { tenant, credential } => {
-            optional.push(("tenant-id", tenant.as_deref()));
-            match credential {
-                Credential::Folder(folder) => {
-                    paths.push(("credentials-dir", Some(folder)));
-                    "service-principal"
-                }
-                Credential::Federated { client, token_file } => {
-                    optional.push(("client-id", client.as_deref()));
-                    paths.push(("token-file", token_file.as_deref()));
-                    "workload-identity"
-                }
-            }
-        }
-    };
-    text.quoted("identity", kind);
-    let (identity, way) = (&config.identity, &config.identity.way);
-    optional.push(("authority", identity.authority.as_deref()));
-    optional.push(("resource", config.resource.as_deref()));
-    for (key, value) in optional {
-        if let Some(value) = value {
-            text.quoted(key, value);
-        }
-    }
-    paths.push(("ca-file", way.ca_file.as_deref()));
-    for (key, value) in paths {
-        if value.is_some() {
-            text.path(key, value, "");
-        }
-    }
-    if let Some(address) = way.address {
-        text.quoted("address", &address.to_string());
     }
 }
 

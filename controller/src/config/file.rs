@@ -9,8 +9,8 @@ use protocol::job::Verification;
 
 use super::secrets::FileSecrets;
 use super::{
-    ArchiveConfig, Config, Flags, KeyVaultConfig, RotationConfig, VERIFICATIONS, archive,
-    commit_timer, key_vault, oidc, retention,
+    ArchiveConfig, Config, Flags, KeyVaultConfig, RemoteVaultConfig, RotationConfig, VERIFICATIONS,
+    archive, commit_timer, key_vault, oidc, remote_vault, retention,
 };
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
@@ -71,17 +71,25 @@ pub(super) struct FileConfig {
     data_dir: Option<PathBuf>,
     secrets_template: Option<PathBuf>,
     store_path: Option<PathBuf>,
-    vault_path: Option<PathBuf>,
-    vault_key_file: Option<PathBuf>,
-    vault_passphrase_file: Option<PathBuf>,
+    vault: FileVault,
     retention: Retention,
     rotation: FileRotation,
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
     oidc: Vec<IssuerSettings>,
     key_vault: Option<KeyVaultConfig>,
+    key_vault_spot: Option<Spot>,
     archive: ArchiveConfig,
     secrets: FileSecrets,
+}
+
+/// Which vault `[vault]` of a configuration file names.
+#[derive(Debug, Default)]
+struct FileVault {
+    path: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+    remote: Option<RemoteVaultConfig>,
 }
 
 /// `[rotation]` of a configuration file.
@@ -116,11 +124,9 @@ impl FileConfig {
             config.store_path = path(&mut store, "path", "the path of a database file")?;
         }
         if let Some(value) = top.optional("vault") {
-            let mut vault = value.table("[vault]", &VAULT_KEYS)?;
-            config.vault_path = path(&mut vault, "path", "the path of a database file")?;
-            config.vault_key_file = path(&mut vault, "key-file", "the path of a key's file")?;
-            config.vault_passphrase_file =
-                path(&mut vault, "passphrase-file", "the path of a passphrase's file")?;
+            let keys: Vec<&str> = VAULT_KEYS.into_iter().chain(remote_vault::keys()).collect();
+            let mut vault = value.table("[vault]", &keys)?;
+            config.vault = FileVault::parse(&mut vault)?;
             config.retention = retention::parse(&mut vault)?;
         }
         if let Some(value) = top.optional("agent") {
@@ -132,7 +138,9 @@ impl FileConfig {
             config.oidc = oidc::parse(value)?;
         }
         if let Some(value) = top.optional("edge") {
+            let spot = value.spot();
             config.key_vault = key_vault::parse(value)?;
+            config.key_vault_spot = config.key_vault.as_ref().map(|_served| spot);
         }
         if let Some(value) = top.optional("archive") {
             config.archive = archive::parse(value)?;
@@ -156,20 +164,51 @@ impl FileConfig {
         if let Some(path) = self.store_path {
             config.store.path = place(path);
         }
-        if let Some(path) = self.vault_path {
+        if let Some(path) = self.vault.path {
             config.vault.path = place(path);
         }
-        config.vault.key_file = self.vault_key_file.map(place);
-        config.vault.passphrase_file = self.vault_passphrase_file.map(place);
+        config.vault.key_file = self.vault.key_file.map(place);
+        config.vault.passphrase_file = self.vault.passphrase_file.map(place);
+        config.vault.remote = self.vault.remote.map(|vault| remote_vault::place(vault, base));
         config.vault.retention = self.retention;
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);
         (config.secrets, config.tls) = self.secrets.check(base)?;
         config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
+        if let (Some(spot), Some(remote)) = (self.key_vault_spot, &config.vault.remote) {
+            let hint = "leave [edge.key-vault] out: clients ask the vault itself";
+            let error = spot.wrong("the embedded vault", format_args!("`{}`", remote.uri()));
+            return Err(error.with_hint(hint));
+        }
         config.key_vault = self.key_vault;
         config.archive = archive::place(self.archive, base);
         Ok(config)
+    }
+}
+
+impl FileVault {
+    fn parse(table: &mut Table) -> Result<Self, DocumentError> {
+        let spot = table.spot().clone();
+        let vault = Self {
+            path: path(table, "path", "the path of a database file")?,
+            key_file: path(table, "key-file", "the path of a key's file")?,
+            passphrase_file: path(table, "passphrase-file", "the path of a passphrase's file")?,
+            remote: remote_vault::optional(table)?,
+        };
+        let of_embedded = [
+            ("path", vault.path.is_some()),
+            ("key-file", vault.key_file.is_some()),
+            ("passphrase-file", vault.passphrase_file.is_some()),
+        ];
+        let beside = of_embedded.into_iter().find_map(|(key, is_given)| is_given.then_some(key));
+        match (&vault.remote, beside) {
+            (Some(remote), Some(key)) => {
+                let expected = "either the embedded vault or one that others run";
+                Err(spot.wrong(expected, format_args!("`{key}` beside `{}`", remote.uri())))
+            }
+            _ => Ok(vault),
+        }
     }
 }
 

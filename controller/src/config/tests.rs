@@ -4,6 +4,7 @@ mod archive;
 mod key_vault;
 mod oidc;
 mod secrets;
+mod vault;
 
 const BASE: &str = "/etc/keyturn";
 

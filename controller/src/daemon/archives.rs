@@ -1,68 +1,65 @@
-//! The vaults of customers: Azure Key Vaults, each with the identity that its fabric associates.
+//! The vaults of customers: those that the configuration knows how to reach, and else Azure Key
+//! Vaults, each with the identity that its fabric associates.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock;
-use crate::config::ArchiveConfig;
-use crate::error::chain;
-use crate::identity::{Identity, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
+use crate::config::{ArchiveConfig, AzureAccess, AzureVaultConfig, RemoteVaultConfig};
+use crate::identity::{IdentitySettings, ManagedIdentity, Principal, UserAssigned};
 use crate::inventory::{ArchiveIdentity, SecretArchive};
-use crate::key_vault::{KeyVault, KeyVaultSettings};
-use crate::remote::Pace;
+use crate::remote_vault;
 use crate::service::Archives;
-use crate::vault::{AzureVault, Vault, VaultError};
+use crate::vault::{Vault, VaultError};
 
 /// Clients of vaults, made when they are first needed and kept: they know the vault's challenge, and
 /// their identities keep tokens.
-#[derive(Debug)]
-pub(super) struct AzureArchives {
+pub(super) struct RemoteArchives {
     config: ArchiveConfig,
-    open: Mutex<HashMap<String, (SecretArchive, AzureVault)>>,
+    open: Mutex<HashMap<String, (SecretArchive, Arc<dyn Vault>)>>,
 }
 
-impl AzureArchives {
+impl fmt::Debug for RemoteArchives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteArchives").finish_non_exhaustive()
+    }
+}
+
+impl RemoteArchives {
     /// Makes the clients' keeper.
     pub(super) fn new(config: ArchiveConfig) -> Self {
         Self { config, open: Mutex::default() }
     }
 
-    fn connect(&self, archive: &SecretArchive) -> Result<AzureVault, VaultError> {
-        let settings = IdentitySettings {
-            principal: match &archive.associated_identity {
-                None => self.config.identity.principal.clone(),
-                Some(identity) => Principal::Managed(managed(identity)),
-            },
-            ..self.config.identity.clone()
+    /// Returns how a vault is reached.
+    fn way_to(&self, archive: &SecretArchive) -> RemoteVaultConfig {
+        let known = self.config.vaults.iter().find(|vault| vault.uri() == archive.vault_uri);
+        known.cloned().unwrap_or_else(|| RemoteVaultConfig::Azure(self.azure(archive)))
+    }
+
+    fn azure(&self, archive: &SecretArchive) -> AzureVaultConfig {
+        let AzureAccess { identity, resource } = self.config.azure.clone();
+        let principal = match &archive.associated_identity {
+            None => identity.principal,
+            Some(own) => Principal::Managed(managed(own)),
         };
-        let clock = Arc::new(|| clock::since_1970().as_secs());
-        let variable = |name: &str| std::env::var(name).ok();
-        let identity = Identity::open(&settings, Pace::default(), clock, variable);
-        let identity =
-            identity.map_err(|source| VaultError::Unreachable { reason: chain(&source) })?;
-        let settings = KeyVaultSettings {
-            uri: archive.vault_uri.clone(),
-            resource: self.config.resource.clone(),
-            way: self.config.identity.way.clone(),
-        };
-        let client = KeyVault::open(&settings, identity, Pace::default())?;
-        let id = archive.key_vault_id.as_ref().unwrap_or(&archive.vault_uri);
-        let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
-        Ok(AzureVault::new(client, id, Pace::default(), clock))
+        let identity = IdentitySettings { principal, ..identity };
+        let (uri, id) = (archive.vault_uri.clone(), archive.key_vault_id.clone());
+        AzureVaultConfig { uri, id, access: AzureAccess { identity, resource } }
     }
 }
 
-impl Archives for AzureArchives {
+impl Archives for RemoteArchives {
     fn open(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, vault)) = open.get(&archive.vault_uri)
             && known == archive
         {
-            return Ok(Arc::new(vault.clone()));
+            return Ok(Arc::clone(vault));
         }
-        let vault = self.connect(archive)?;
-        open.insert(archive.vault_uri.clone(), (archive.clone(), vault.clone()));
-        Ok(Arc::new(vault))
+        let vault = remote_vault::open(&self.way_to(archive))?;
+        open.insert(archive.vault_uri.clone(), (archive.clone(), Arc::clone(&vault)));
+        Ok(vault)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::id::Epoch;
 use tokio::net::TcpListener;
 
-use super::archives::AzureArchives;
+use super::archives::RemoteArchives;
 use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::key_vault::KeyVault;
@@ -26,12 +26,14 @@ use crate::execute::{Clock, Settings};
 use crate::plan::Policy;
 use crate::reference::Resolver;
 use crate::remote::Pace;
+use crate::remote_vault;
 use crate::rollback::RollbackGuard;
 use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::embedded::{Place, Settled};
 use crate::vault::key::KeySource;
+use crate::vault::secrets::Secrets;
 use crate::vault::{EmbeddedVault, Vault};
 
 pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon, DaemonError> {
@@ -54,8 +56,7 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
         None => None,
     };
     let place = place(door.as_ref().map(|(api, listener)| (*api, listener)));
-    let (store, vault) = open_archives(config, &dir, &place).await?;
-    let kept: Arc<dyn Vault> = Arc::clone(&vault) as _;
+    let (store, Kept { vault: kept, secrets }) = open_archives(config, &dir, &place).await?;
     let rollback = guard(&dir, &store, &kept).await?;
     let auditor = open_audit(&dir).await?;
     let hands = world.agent(config).await.map_err(|source| DaemonError::Agent { source })?;
@@ -72,14 +73,15 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
         Served { service: &service, admission: &admission, platforms, profiles, references };
     let router = world.routes(served);
     let upkeep = Upkeep::begin(config, &resolver, &certificate).await;
-    let key_vault = match door {
-        Some((api, listener)) => {
-            let desk = Arc::new(Desk::new(Arc::clone(&service), vault));
+    let key_vault = match (door, secrets) {
+        (Some((api, listener)), Some(secrets)) => {
+            let desk = Arc::new(Desk::new(Arc::clone(&service), secrets));
             let served = ServedVault { desk: &desk, admission: &admission, config: api };
             let router = world.key_vault(served);
             Some(KeyVault::start(listener, router, Arc::clone(&certificate), desk)?)
         }
-        None => None,
+        // A configuration that serves a vault which others run was refused.
+        (None, _) | (Some(_), None) => None,
     };
     let server = Server::start(listener, router, certificate)
         .map_err(|source| DaemonError::Listen { address: config.listen, source })?;
@@ -133,7 +135,31 @@ async fn guard(
     Ok(guard)
 }
 
+/// The vault with the passwords.
+struct Kept {
+    vault: Arc<dyn Vault>,
+    /// The same one, where it is Keyturn's to serve.
+    secrets: Option<Arc<dyn Secrets>>,
+}
+
 async fn open_archives(
+    config: &Config,
+    dir: &Path,
+    place: &Place,
+) -> Result<(Arc<dyn Store>, Kept), DaemonError> {
+    let Some(remote) = &config.vault.remote else {
+        let (store, vault) = open_embedded(config, dir, place).await?;
+        return Ok((store, Kept { vault: Arc::clone(&vault) as _, secrets: Some(vault) }));
+    };
+    let store = SqliteStore::open(&config.store.path)
+        .await
+        .map_err(|source| DaemonError::Store { source })?;
+    let vault = remote_vault::open(remote).map_err(|source| DaemonError::Vault { source })?;
+    tracing::info!(vault = vault.uri(), "passwords are in a vault that others run");
+    Ok((Arc::new(store), Kept { vault, secrets: None }))
+}
+
+async fn open_embedded(
     config: &Config,
     dir: &Path,
     place: &Place,
@@ -230,7 +256,7 @@ async fn open_service(
         store: archives.store,
         vault: archives.vault,
         rollback: archives.rollback,
-        archives: Arc::new(AzureArchives::new(config.archive.clone())),
+        archives: Arc::new(RemoteArchives::new(config.archive.clone())),
         auditor,
         agent,
         template,

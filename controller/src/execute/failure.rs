@@ -4,6 +4,7 @@
 use protocol::report::{Reason, Stop};
 
 use super::set::SetError;
+use crate::error::chain;
 use crate::model::operation::Failure;
 use crate::model::{OperationKind, Outcome};
 use crate::rollback::RollbackError;
@@ -110,8 +111,9 @@ pub(super) fn rolled_back(kind: OperationKind, error: &RollbackError) -> Outcome
         error => failed(
             "VaultUnavailable",
             format!(
-                "The device was left alone: failed to {error}. Please mend the disk of the vault \
-                 and perform a resync operation."
+                "The device was left alone: failed to {}.{} Please perform a resync operation then.",
+                chain(error),
+                sentence(error.hint())
             ),
         ),
     };
@@ -120,15 +122,21 @@ pub(super) fn rolled_back(kind: OperationKind, error: &RollbackError) -> Outcome
 
 /// Returns the outcome of all devices where no password set could be made.
 pub(super) fn no_set(error: &SetError) -> Outcome {
-    let (code, cause) = match error {
-        SetError::Vault { source } => ("VaultUnavailable", source.to_string()),
-        SetError::Policy { source } => ("PasswordPolicyUnsatisfiable", source.to_string()),
-        SetError::Generate { source } => ("GeneratorFailed", source.to_string()),
-        SetError::Platform { .. } => ("PlatformUnknown", error.to_string()),
-        SetError::Name { source } => ("SecretNamesCollide", source.to_string()),
+    let (code, cause, hint) = match error {
+        SetError::Vault { source } => ("VaultUnavailable", chain(source), source.hint()),
+        SetError::Policy { source } => ("PasswordPolicyUnsatisfiable", source.to_string(), None),
+        SetError::Generate { source } => ("GeneratorFailed", source.to_string(), None),
+        SetError::Platform { .. } => ("PlatformUnknown", error.to_string(), None),
+        SetError::Name { source } => ("SecretNamesCollide", source.to_string(), None),
     };
-    let message = format!("No new passwords were made, no device was changed: failed to {cause}.");
-    failed(code, message)
+    let (cause, mend) = (cause.trim_end_matches('.'), sentence(hint));
+    let what = "No new passwords were made, no device was changed: failed to";
+    failed(code, format!("{what} {cause}.{mend}"))
+}
+
+/// What mends something, as a sentence after another one.
+fn sentence(hint: Option<String>) -> String {
+    hint.map(|hint| format!(" To mend it: {hint}.")).unwrap_or_default()
 }
 
 /// Tells whether a failure may be the change's own fault, so that other devices may share it.

@@ -10,6 +10,7 @@ use protocol::report::{Reason, Stop};
 use protocol::seal::{Binding, Bundle};
 
 use super::{Executor, Run};
+use crate::error::chain;
 use crate::inventory::{DeviceSpec, PathKind};
 use crate::model::{Device, Fabric, Secret};
 use crate::naming::SecretName;
@@ -91,7 +92,8 @@ impl Executor {
                     tracing::warn!(error = %error, "a disproved password is not there any more");
                 }
                 Err(error) => {
-                    let detail = format!("failed to open its passwords in the vault: {error}");
+                    let why = chain(&error);
+                    let detail = format!("failed to open its passwords in the vault: {why}");
                     return Err(Stop { reason: Reason::VaultUnavailable, detail });
                 }
             }

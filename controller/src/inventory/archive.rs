@@ -113,12 +113,13 @@ fn identity(value: Value) -> Result<ArchiveIdentity, DocumentError> {
     Ok(ArchiveIdentity::UserAssigned(id.text(IDENTITY_ID)?.to_string()))
 }
 
-/// Takes an https URL of a host alone, without a slash at its end.
+/// Takes an https URL, without a slash at its end. That of an Azure Key Vault is of a host alone; others
+/// have a path.
 fn base(text: &str) -> Option<String> {
     let url = reqwest::Url::parse(text).ok()?;
     let nobody = url.username().is_empty() && url.password().is_none();
-    let is_root = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    let is_base = url.scheme() == "https" && url.has_host() && nobody && is_root;
+    let is_plain = url.query().is_none() && url.fragment().is_none();
+    let is_base = url.scheme() == "https" && url.has_host() && nobody && is_plain;
     is_base.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
@@ -161,8 +162,7 @@ mod tests {
     #[test]
     fn what_names_no_vault_is_refused_with_its_key() {
         let of = |uri, id| SecretArchive::of(uri, id, true, None).unwrap_err().0;
-        for uri in
-            ["http://kv.example", "kv", "https://u:p@kv.example", "https://kv.example/secrets"]
+        for uri in ["http://kv.example", "kv", "https://u:p@kv.example", "https://kv.example/?a=b"]
         {
             assert_eq!(of(Some(uri), None), "vault-uri", "{uri}");
         }

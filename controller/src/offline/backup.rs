@@ -93,7 +93,7 @@ impl DataDir {
     ) -> Result<Backup, OfflineError> {
         self.recorded("Keyturn/vault/backup/action", async {
             let (new, file) = NewFile::begin(to)?;
-            let made = self.vault().await?.back_up_all(recipients, Box::new(file)).await;
+            let made = self.embedded().await?.back_up_all(recipients, Box::new(file)).await;
             let made = made.map_err(|source| OfflineError::Vault { source })?;
             new.finish()?;
             Ok(made)
@@ -107,6 +107,7 @@ impl DataDir {
     /// [`OfflineError::Identity`], [`OfflineError::Vault`]; there is no vault then.
     pub async fn restore(&self, from: &Path, identity: &Path) -> Result<Backup, OfflineError> {
         self.recorded("Keyturn/vault/restore/action", async {
+            self.check_embedded()?;
             let identities = identities(identity)?;
             let backup = File::open(from)
                 .map_err(|source| OfflineError::Disk { source: failed(from, "read", source) })?;
@@ -149,7 +150,7 @@ mod tests {
         let flags = Flags { data_dir: Some(dir.path().join("new/dir")), listen: None };
         let other = DataDir::take_or_make(&Config::without_file(&flags)).await.unwrap();
         assert_eq!(other.restore(&file, &identity).await.unwrap(), made);
-        assert_eq!(other.vault().await.unwrap().verify().await.unwrap(), 2);
+        assert_eq!(other.embedded().await.unwrap().verify().await.unwrap(), 2);
         let folder = dir.path().join("new/dir");
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o700);
         assert!(audited(&folder, "Keyturn/vault/restore/action", &["requested", "succeeded"]));

@@ -65,6 +65,12 @@ pub enum OfflineError {
         /// Why.
         source: VaultError,
     },
+    /// Others run the vault, and it is backed up and sealed by its own means.
+    #[error("use the embedded vault: the passwords are in `{vault}`")]
+    NotEmbedded {
+        /// The vault's URI.
+        vault: String,
+    },
     /// A journal cannot be read.
     #[error("read the journals")]
     Journal {
@@ -127,6 +133,11 @@ impl OfflineError {
             Self::Store { source } => source.hint(),
             Self::Audit { source } => source.hint(),
             Self::Vault { source } => source.hint(),
+            Self::NotEmbedded { .. } => Some(
+                "others run that vault, by the configuration: back it up and change its keys by \
+                 its own means. Nothing was changed"
+                    .to_owned(),
+            ),
             Self::Journal { source } => source.hint(),
             Self::Disk { source } => source.hint(),
             Self::Exists { .. } => Some("give another name; nothing was changed".to_owned()),
@@ -155,6 +166,7 @@ impl OfflineError {
             Self::Missing { .. }
             | Self::InUse { .. }
             | Self::Lost { .. }
+            | Self::NotEmbedded { .. }
             | Self::Exists { .. }
             | Self::Identity { .. } => Fault::Operator,
             Self::Disk { source } => source.fault(),

@@ -19,7 +19,7 @@ impl DataDir {
         to: Option<&Path>,
     ) -> Result<(Rekeyed, Option<Settled>), OfflineError> {
         self.recorded("Keyturn/vault/rekey/action", async {
-            let vault = self.vault().await?;
+            let vault = self.embedded().await?;
             let settled = vault.settled();
             let rekeyed = vault.rekey(&self.key(), new, to, &Steps::default()).await;
             Ok((rekeyed.map_err(|source| OfflineError::Rekey { source })?, settled))
@@ -45,7 +45,7 @@ mod tests {
         let (rekeyed, settled) = taken.rekey(&NewKey::Random, None).await.unwrap();
         assert_eq!((settled, rekeyed.data_keys), (None, 1));
         assert_ne!(fs::read(&rekeyed.key).unwrap(), before);
-        assert_eq!(taken.vault().await.unwrap().verify().await.unwrap(), 2);
+        assert_eq!(taken.embedded().await.unwrap().verify().await.unwrap(), 2);
         let wanted = [r#""outcome":"requested""#, r#""outcome":"succeeded""#];
         assert!(audited(dir.path(), "Keyturn/vault/rekey/action", &wanted));
     }
@@ -78,7 +78,7 @@ mod tests {
         let taken = DataDir::take(&config).await.unwrap();
         let error = taken.rekey(&new, None).await.unwrap_err();
         assert!(matches!(error, OfflineError::Rekey { .. }), "{error}");
-        assert_eq!(taken.vault().await.unwrap().verify().await.unwrap(), 2);
+        assert_eq!(taken.embedded().await.unwrap().verify().await.unwrap(), 2);
         assert!(!dir.path().join("vault.key.next").exists());
     }
 }

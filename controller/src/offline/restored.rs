@@ -61,14 +61,14 @@ impl DataDir {
             let new_store = (!self.store.path.exists()).then(|| self.store.path.clone());
             let of_store = |source| OfflineError::Store { source };
             let store = Arc::new(SqliteStore::open(&self.store.path).await.map_err(of_store)?);
-            let lost = lost(&vault, store.clone()).await?;
+            let lost = lost(&*vault, store.clone()).await?;
             if !lost.is_empty() && !despite_loss {
                 return Err(OfflineError::Lost { lost });
             }
             outlive_agents(store.clone()).await?;
             let versions: BTreeSet<&SecretVersion> = lost.iter().map(|one| &one.version).collect();
             let versions: Vec<SecretVersion> = versions.into_iter().cloned().collect();
-            let accepted = RollbackGuard::accept(&self.dir, &vault, &*store, &versions).await;
+            let accepted = RollbackGuard::accept(&self.dir, &*vault, &*store, &versions).await;
             let suspicion = accepted.map_err(|source| OfflineError::Rollback { source })?;
             let missing = lost.first().map(|one| Suspicion::VersionMissing {
                 name: one.name.clone(),

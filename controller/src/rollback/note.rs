@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{RollbackError, Suspicion};
 use crate::disk::{file, replace_private};
 use crate::store::Revision;
-use crate::vault::Mark;
+use crate::vault::{Mark, Vault};
 
 const HEADER: &str = "keyturn-vault-mark 1";
 
@@ -22,7 +22,8 @@ const HEADER: &str = "keyturn-vault-mark 1";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Noted {
-    /// Which vault: see [`Mark::vault`]. Empty for a vault without marks.
+    /// Which vault: see [`Mark::vault`]. For a vault without marks its URI; empty in notes of a
+    /// Keyturn that did not write that.
     pub(super) vault: String,
     /// The vault's mark.
     pub(super) serial: u64,
@@ -43,6 +44,11 @@ pub(super) struct NotedJournal {
     pub(super) link: String,
 }
 
+/// Returns what a vault without marks is called in a note. The name of a marked one is no URI.
+pub(super) fn of_unmarked(vault: &dyn Vault) -> String {
+    vault.uri()
+}
+
 /// Returns what a fabric is called in a note: its id, in lower case.
 pub(super) fn key(fabric: &FabricId) -> String {
     fabric.to_string().to_ascii_lowercase()
@@ -52,6 +58,22 @@ impl Noted {
     /// Makes the first note about a vault.
     pub(super) fn first(mark: &Mark) -> Self {
         Self { vault: mark.vault.clone(), serial: mark.serial, ..Self::default() }
+    }
+
+    /// Makes the first note about a vault without marks.
+    pub(super) fn unmarked(vault: &dyn Vault) -> Self {
+        Self { vault: of_unmarked(vault), ..Self::default() }
+    }
+
+    /// Tells whether the note is about a vault that has marks.
+    pub(super) fn is_marked(&self) -> bool {
+        !self.vault.is_empty() && !self.vault.contains("://")
+    }
+
+    /// Compares a vault that has no marks with the note: it can be another one, and never older.
+    pub(super) fn suspects_unmarked(&self, vault: &dyn Vault) -> Option<Suspicion> {
+        let is_it = self.vault.is_empty() || self.vault == of_unmarked(vault);
+        (!is_it).then_some(Suspicion::VaultOther)
     }
 
     /// Compares a vault's mark with the note. A mark above the note is none of an older vault: the

@@ -285,3 +285,71 @@ async fn a_vault_from_before_there_were_marks_gets_its_first_one() {
     assert_eq!(live.suspicion(), None);
     assert_eq!(live.vault.mark().await.unwrap().unwrap().serial, 1);
 }
+
+/// A vault that others run has no marks, and its URI alone tells it from another one.
+#[derive(Debug)]
+struct Elsewhere(&'static str);
+
+#[async_trait::async_trait]
+impl Vault for Elsewhere {
+    async fn put_all(
+        &self,
+        _items: &[(SecretName, Tag, &Password)],
+    ) -> Result<Vec<SecretVersion>, VaultError> {
+        Ok(Vec::new())
+    }
+
+    async fn get_all(
+        &self,
+        _items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Password>, VaultError> {
+        Ok(Vec::new())
+    }
+
+    async fn versions(&self, _: &SecretName) -> Result<Vec<crate::vault::VersionInfo>, VaultError> {
+        Ok(Vec::new())
+    }
+
+    async fn disable(&self, _: &SecretName, _: &SecretVersion) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    async fn purge(&self, _: &SecretName, _: &SecretVersion) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    fn uri(&self) -> String {
+        self.0.to_owned()
+    }
+
+    fn id(&self) -> String {
+        self.0.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn another_vault_in_place_of_the_one_with_the_passwords_exposes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&dir.path().join(STORE_FILE)).await.unwrap());
+    let open = async |uri| {
+        let vault = Arc::new(Elsewhere(uri));
+        RollbackGuard::open(dir.path(), vault, store.clone()).await.unwrap()
+    };
+    let at = store.append(&fabric(), Revision::default(), &["{}".to_owned()]).await.unwrap();
+    let guard = open("https://one.example").await;
+    guard.before_exposure(&fabric(), at).await.unwrap();
+    assert_eq!(guard.lost().await, None);
+    open("https://one.example").await.check().unwrap();
+    let held = |guard: RollbackGuard| match guard.check() {
+        Err(RollbackError::Held { suspicion }) => suspicion,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(held(open("https://two.example").await), Suspicion::VaultOther);
+    let embedded = EmbeddedVault::open(dir.path(), Place::default(), Arc::new(|| 0)).await.unwrap();
+    let guard = RollbackGuard::open(dir.path(), Arc::new(embedded), store.clone()).await.unwrap();
+    assert_eq!(held(guard), Suspicion::VaultOther);
+    let other = Elsewhere("https://two.example");
+    let accepted = RollbackGuard::accept(dir.path(), &other, &*store, &[]).await.unwrap();
+    assert_eq!(accepted, Some(Suspicion::VaultOther));
+    open("https://two.example").await.check().unwrap();
+}

@@ -26,7 +26,7 @@ fn identities_for_customers_vaults_read_the_same_again_when_they_are_rendered() 
         let rendered = config.effective(Path::new("/elsewhere"));
         assert_eq!(parse(&rendered).unwrap().archive, config.archive, "{rendered}");
     }
-    let way = parse(APPLICATION).unwrap().archive.identity.way;
+    let way = parse(APPLICATION).unwrap().archive.azure.identity.way;
     assert_eq!(way.ca_file.as_deref(), Some(Path::new("/etc/keyturn/azure.pem")));
 }
 

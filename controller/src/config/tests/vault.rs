@@ -1,0 +1,87 @@
+use super::*;
+use crate::config::RemoteVaultConfig;
+
+const PRIMARY: &str = r#"
+[vault]
+retention-time = "120d"
+
+[vault.azure-key-vault]
+uri = "https://kv.vault.azure.net/"
+key-vault-id = "/subscriptions/1/resourceGroups/2/providers/Microsoft.KeyVault/vaults/kv"
+identity = "workload-identity"
+client-id = "22222222-2222-3333-4444-555555555555"
+token-file = "token"
+"#;
+
+const ARCHIVES: &str = r#"
+[archive]
+client-id = "22222222-2222-3333-4444-555555555555"
+
+[[archive.vaults]]
+[archive.vaults.azure-key-vault]
+uri = "https://one.vault.azure.net"
+
+[[archive.vaults]]
+[archive.vaults.azure-key-vault]
+uri = "https://two.vault.azure.net"
+identity = "service-principal"
+tenant-id = "contoso.example"
+credentials-dir = "sp"
+"#;
+
+#[test]
+fn vaults_that_others_run_read_the_same_again_when_they_are_rendered() {
+    for text in [PRIMARY, ARCHIVES] {
+        let config = parse(text).unwrap();
+        let rendered = config.effective(Path::new("/elsewhere"));
+        let again = parse(&rendered).unwrap();
+        assert_eq!(again.vault.remote, config.vault.remote, "{rendered}");
+        assert_eq!(again.vault.retention, config.vault.retention, "{rendered}");
+        assert_eq!(again.archive, config.archive, "{rendered}");
+    }
+    let uri = |vault: &RemoteVaultConfig| vault.uri().to_owned();
+    let primary = parse(PRIMARY).unwrap().vault.remote;
+    assert_eq!(primary.as_ref().map(uri).as_deref(), Some("https://kv.vault.azure.net"));
+    let uris: Vec<String> = parse(ARCHIVES).unwrap().archive.vaults.iter().map(uri).collect();
+    assert_eq!(uris, ["https://one.vault.azure.net", "https://two.vault.azure.net"]);
+}
+
+#[test]
+fn a_vault_that_others_run_leaves_no_room_for_the_embedded_one() {
+    let beside = |key: &str| PRIMARY.replacen("retention-time", key, 1);
+    check(
+        &beside("key-file = \"vault.key\"\nretention-time"),
+        "line 2, column 1, key `vault`: expected either the embedded vault or one that others run, \
+         got `key-file` beside `https://kv.vault.azure.net`",
+    );
+    let served = format!("{PRIMARY}\n[edge.key-vault]\nlisten = \"127.0.0.1:9443\"\n");
+    check(
+        &served,
+        "line 12, column 2, key `edge`: expected the embedded vault, got \
+         `https://kv.vault.azure.net`",
+    );
+}
+
+#[test]
+fn what_names_no_vault_is_told_with_its_place() {
+    let flaws = [
+        (
+            PRIMARY.replace("https://kv", "http://kv"),
+            "line 6, column 7, key `vault.azure-key-vault.uri`: expected the URI of a vault, as in \
+             \"https://NAME.vault.azure.net\", got `http://kv.vault.azure.net/`",
+        ),
+        (
+            ARCHIVES.replace("https://two", "https://one"),
+            "line 9, column 1, key `archive.vaults[1]`: expected each vault once, got \
+             `https://one.vault.azure.net` again",
+        ),
+        (
+            "[[archive.vaults]]\n".to_owned(),
+            "line 1, column 1, key `archive.vaults[0]`: expected a kind of vault: \
+             `azure-key-vault`, got none",
+        ),
+    ];
+    for (text, expect) in flaws {
+        check(&text, expect);
+    }
+}
