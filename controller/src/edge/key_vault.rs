@@ -10,6 +10,7 @@ mod answer;
 mod backup;
 mod deleted;
 mod name;
+mod paging;
 mod secret;
 mod wire;
 
@@ -20,6 +21,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
+use self::paging::Paging;
 use super::answer::ApiError;
 use super::auth::{self, Caller, Door, Gate};
 use super::limit::Limits;
@@ -51,6 +53,7 @@ struct Shelf {
     door: Door<Desk>,
     uri: Arc<str>,
     retention: Duration,
+    paging: Arc<Paging>,
 }
 
 /// Returns the routes, each open to whoever has a token with the right to it.
@@ -58,7 +61,8 @@ pub fn routes(desk: &Arc<Desk>, admission: &Admission, settings: &Settings) -> R
     let limits = Limits::in_ten_seconds(settings.reads_max, settings.writes_max);
     let gate = Gate::new(admission, desk.auditor(), limits);
     let (door, uri) = (Door::before(desk), desk.uri().into());
-    let shelf = Shelf { door, uri, retention: settings.retention };
+    let paging = Arc::new(Paging::new());
+    let shelf = Shelf { door, uri, retention: settings.retention, paging };
     let challenge = answer::Challenge::of(settings);
     table()
         .router()

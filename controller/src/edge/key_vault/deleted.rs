@@ -6,7 +6,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::answer::refused;
-use super::name::{Named, Part};
+use super::name::Named;
 use super::wire::Id;
 use super::{DELETE, LIST, PURGE, RECOVER, Shelf};
 use crate::access::Scope;
@@ -43,11 +43,11 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let desk = shelf.door.list(&caller, LIST.0, Scope::Visible)?;
-    let part = Part::of(&uri)?;
+    let part = shelf.paging.part(&uri)?;
     let page = desk.list_deleted(part.after.as_deref(), part.count).await;
     let page = shelf.visible(&caller, page.map_err(refused)?, |item| &item.newest.name).await?;
     let rim = shelf.rim();
-    Ok(rim.page("/deletedsecrets", &part, &page, |item| rim.deleted(item, Id::Secret)))
+    rim.page("/deletedsecrets", &part, &page, |item| rim.deleted(item, Id::Secret))
 }
 
 /// Takes a deletion back.

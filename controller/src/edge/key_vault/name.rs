@@ -1,15 +1,12 @@
-//! Names and versions in a path, and where a list goes on.
+//! Names and versions in a path.
 
 use axum::extract::{FromRequestParts, Path};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
 use protocol::id::SecretVersion;
 
 use crate::edge::answer::ApiError;
 use crate::naming::SecretName;
-
-/// The most items of a page, and how many it has if nothing is said: Key Vault's own limit.
-const PAGE_MAX: usize = 25;
 
 /// A name that is also a verb.
 const RESTORE: &str = "restore";
@@ -68,47 +65,6 @@ pub(super) fn bad(message: impl Into<String>) -> ApiError {
 }
 
 /// What somebody sent, as far as it can be shown.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(130).collect()
-}
-
-/// Which part of a list is asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) after: Option<String>,
-    pub(super) count: usize,
-    version: String,
-}
-
-impl Part {
-    /// Reads it off a query. Whatever version of the API is asked for is taken.
-    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
-        let mut part = Self { after: None, count: PAGE_MAX, version: String::new() };
-        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
-        for (key, value) in pairs.map(|pairs| pairs.0).unwrap_or_default() {
-            if key.eq_ignore_ascii_case("maxresults") {
-                let count = value.parse().ok().filter(|count| (1..=PAGE_MAX).contains(count));
-                part.count = count.ok_or_else(|| {
-                    bad(format!("maxresults: expected 1 to {PAGE_MAX}, got {}", shown(&value)))
-                })?;
-            } else if key.eq_ignore_ascii_case("$skiptoken") {
-                part.after = Some(value);
-            } else if key.eq_ignore_ascii_case("api-version") {
-                part.version = value;
-            }
-        }
-        Ok(part)
-    }
-
-    /// Makes the URL of the next part of the list at `url`.
-    pub(super) fn next(&self, url: &str, after: &str) -> String {
-        let mut pairs = reqwest::Url::parse(url).ok();
-        if let Some(url) = &mut pairs {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("api-version", &self.version);
-            query.append_pair("$skiptoken", after);
-            query.append_pair("maxresults", &self.count.to_string());
-        }
-        pairs.map_or_else(|| url.to_owned(), |url| url.to_string())
-    }
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use protocol::id::SecretVersion;
 
 use super::answer::refused;
-use super::name::{Named, Part, Versioned};
+use super::name::{Named, Versioned};
 use super::wire::{Id, Rim, Updated, Wanted, opening, parse};
 use super::{CHANGE, GET, LIST, SET, Shelf};
 use crate::access::Scope;
@@ -21,7 +21,8 @@ const BODY_BYTES_MAX: usize = 512 << 10;
 
 impl Shelf {
     pub(super) fn rim(&self) -> Rim<'_> {
-        Rim { uri: &self.uri, retention: self.retention.as_secs() }
+        let (uri, retention) = (&self.uri, self.retention.as_secs());
+        Rim { uri, retention, paging: &self.paging }
     }
 }
 
@@ -117,11 +118,11 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let desk = shelf.door.list(&caller, LIST.0, Scope::Visible)?;
-    let part = Part::of(&uri)?;
+    let part = shelf.paging.part(&uri)?;
     let page = desk.list(part.after.as_deref(), part.count).await.map_err(refused)?;
     let page = shelf.visible(&caller, page, |item| &item.name).await?;
     let rim = shelf.rim();
-    Ok(rim.page("/secrets", &part, &page, |item| rim.bundle(item, Id::Secret, None)))
+    rim.page("/secrets", &part, &page, |item| rim.bundle(item, Id::Secret, None))
 }
 
 /// Lists the versions of a secret, and says of each which devices it opens.
@@ -132,11 +133,10 @@ pub(super) async fn list_versions(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let desk = shelf.look(&caller, &name).await?;
-    let part = Part::of(&uri)?;
+    let part = shelf.paging.part(&uri)?;
     let page = desk.list_versions(&name, part.after.as_deref(), part.count).await;
     let page = page.map_err(refused)?;
     let openings = desk.openings(&name);
     let (rim, path) = (shelf.rim(), format!("/secrets/{}/versions", name.as_str()));
-    Ok(rim
-        .page(&path, &part, &page, |item| rim.bundle(item, Id::Version, opening(&openings, item))))
+    rim.page(&path, &part, &page, |item| rim.bundle(item, Id::Version, opening(&openings, item)))
 }

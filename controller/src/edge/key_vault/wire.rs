@@ -10,7 +10,8 @@ use protocol::id::{ResourceName, SecretVersion};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::name::{Part, bad};
+use super::name::bad;
+use super::paging::{Paging, Part};
 use crate::edge::answer::{ApiError, json, raw};
 use crate::edge::body::{Object, object_or_null};
 use crate::service::Opening;
@@ -172,6 +173,8 @@ pub(super) struct Rim<'a> {
     pub(super) uri: &'a str,
     /// How long deleted secrets can be recovered, in seconds.
     pub(super) retention: u64,
+    /// What seals where lists go on.
+    pub(super) paging: &'a Paging,
 }
 
 impl Rim<'_> {
@@ -220,11 +223,12 @@ impl Rim<'_> {
         part: &Part,
         page: &'a Page<T>,
         of: impl Fn(&'a T) -> Bundle<'a>,
-    ) -> Response {
+    ) -> Result<Response, ApiError> {
         let url = format!("{}{path}", self.uri);
-        let next_link = page.next.as_ref().map(|after| part.next(&url, after));
+        let next = page.next.as_ref().map(|after| self.paging.next(part, &url, after));
+        let next_link = next.transpose()?;
         let value = page.items.iter().map(of).collect();
-        json(StatusCode::OK, &List { value, next_link })
+        Ok(json(StatusCode::OK, &List { value, next_link }))
     }
 }
 

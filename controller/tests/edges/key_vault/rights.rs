@@ -129,3 +129,27 @@ async fn a_role_on_one_fabric_opens_that_fabrics_secrets_and_no_others() {
     assert_eq!(listed.len(), 6);
     assert!(listed.iter().all(|item| path(&item["id"]).contains("-lab-lab-")));
 }
+
+#[tokio::test]
+async fn where_a_list_goes_on_names_nothing_that_is_hidden() {
+    let site = site(&[]).await;
+    for name in ["db-payroll", "db-wages", "web-1", "web-2"] {
+        site.set(name, "1").await;
+    }
+    let user = site.token(Role::VaultSecretsUser, None, Some("web-"));
+    let (mut seen, mut next) = (Vec::new(), "/secrets?maxresults=1".to_owned());
+    for _page in 0..4 {
+        let listed = site.ask_by(&user, Method::GET, &next, &Value::Null).await;
+        assert!(!listed.body.to_string().contains("db-"), "{}", listed.body);
+        let items = listed.body["value"].as_array().unwrap();
+        seen.extend(items.iter().map(|item| path(&item["id"])));
+        match listed.body["nextLink"].as_str() {
+            Some(_link) => next = path(&listed.body["nextLink"]),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["/secrets/web-1", "/secrets/web-2"]);
+    let forged = "/secrets?$skiptoken=db-payroll";
+    let refused = site.ask_by(&user, Method::GET, forged, &Value::Null).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+}
