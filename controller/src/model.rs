@@ -14,6 +14,7 @@ use protocol::status::{AdministrativeState, ConfigurationState, ProvisioningStat
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::inventory::FabricSpec;
@@ -60,6 +61,18 @@ impl fmt::Display for Timestamp {
         let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds);
         let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         f.write_str(&time.format(TIME).map_err(|_impossible| fmt::Error)?)
+    }
+}
+
+/// Reads what [`fmt::Display`] writes.
+impl std::str::FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time = OffsetDateTime::parse(text, &Rfc3339)?;
+        let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
+        // A calendar's years fit.
+        Ok(Self(i64::try_from(milliseconds).unwrap_or_default()))
     }
 }
 

@@ -9,8 +9,12 @@ use crate::source;
 const TABLE: &str = "docs/errors.md";
 
 /// Where codes come from.
-const SOURCES: [&str; 3] =
-    ["controller/src/edge/", "controller/src/plan/guard.rs", "controller/src/execute/failure.rs"];
+const SOURCES: [&str; 4] = [
+    "controller/src/edge/",
+    "controller/src/plan/guard.rs",
+    "controller/src/plan/retention/verdict.rs",
+    "controller/src/execute/failure.rs",
+];
 
 /// Where there are names of schemas, which are spelled as codes are.
 const SCHEMAS: &str = "controller/src/edge/openapi";

@@ -59,7 +59,10 @@ async fn release(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     let id = known(client, wanted.deleted).await?.fabric(&wanted.target)?;
-    let body = json!({"fabricId": id, "device": wanted.device});
+    let mut body = json!({"fabricId": id, "device": wanted.device});
+    if let (Some(at), Some(body)) = (&wanted.gone_at, body.as_object_mut()) {
+        body.insert("goneAt".to_owned(), json!(at));
+    }
     let doing = format!("release the passwords that device `{}` took along", wanted.device);
     let answer = client.post("/keyturn/v1/fabrics:releaseDevice", Some(&body)).await;
     let answer = answer.map_err(|error| Failure::client(&doing, &error))?;

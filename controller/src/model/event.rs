@@ -118,6 +118,9 @@ pub enum Event {
     GoneReleased {
         /// The device that it was.
         device: ResourceName,
+        /// When it went; without it all that went under the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gone_at: Option<Timestamp>,
         /// When.
         at: Timestamp,
     },

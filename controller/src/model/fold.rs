@@ -70,7 +70,7 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
                 fabric.purging.remove(version);
             });
         }
-        Event::GoneReleased { device, at: _ } => gone::released(fabric, device),
+        Event::GoneReleased { device, gone_at, at: _ } => gone::released(fabric, device, *gone_at),
         Event::OperationStarted { operation } => start(fabric, operation),
         Event::Rebooting { operation, device, progress } => {
             rebooting(fabric, *operation, device, *progress);

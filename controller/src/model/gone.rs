@@ -77,8 +77,10 @@ pub(super) fn purged(fabric: &mut Fabric) {
     fabric.unremembered = None;
 }
 
-pub(super) fn released(fabric: &mut Fabric, device: &ResourceName) {
-    let is_other = |gone: &Gone| gone.device.spec.name != *device;
+pub(super) fn released(fabric: &mut Fabric, device: &ResourceName, gone_at: Option<Timestamp>) {
+    let is_other = |gone: &Gone| {
+        gone.device.spec.name != *device || gone_at.is_some_and(|gone_at| gone.at != gone_at)
+    };
     fabric.gone.retain(is_other);
     fabric.former.iter_mut().for_each(|era| era.gone.retain(is_other));
 }

@@ -6,7 +6,7 @@ use protocol::credential::Credential;
 use protocol::id::{OperationId, PasswordSet, ProfileName, ResourceName, SecretVersion};
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Fabric, Located, Timestamp};
+use super::{Device, Fabric, Gone, Located, Timestamp};
 use crate::naming::{OlderName, SecretName};
 
 /// One password set: which version of each secret belongs to it.
@@ -68,8 +68,12 @@ impl Fabric {
         let is_taken = |(name, profile): (&ResourceName, &ProfileName)| {
             let own = record.own.get(name).is_some_and(|own| own.contains_key(profile));
             let device = self.devices.get(name);
-            let secret = device.and_then(|device| device.secrets.get(profile));
-            own || secret.is_some_and(|secret| secret.credential.labels.contains_key(newest))
+            let is_gone = |gone: &&Gone| gone.device.spec.name == *name;
+            // Hardware that went under this name may have what the set says of it.
+            let gone = self.gone.iter().filter(is_gone).map(|gone| &gone.device);
+            let mut secrets =
+                device.into_iter().chain(gone).filter_map(|known| known.secrets.get(profile));
+            own || secrets.any(|secret| secret.credential.labels.contains_key(newest))
         };
         let is_alike = record.origin == Origin::Adopted && record.older_names == *older_names;
         if is_alike && !secrets.into_iter().any(is_taken) { *newest } else { self.next_set() }

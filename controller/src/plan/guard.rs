@@ -70,6 +70,9 @@ pub struct Refusal {
 /// Devices that are gone may still have passwords of a deleted fabric.
 pub const MAY_BE_HELD: &str = "DevicesMayHoldPasswords";
 
+/// Several devices of one name are gone, and it is not said which one is meant.
+pub const SEVERAL_GONE: &str = "SeveralDevicesGone";
+
 /// The newest set has no password for some profile of a device.
 pub(super) const SET_INCOMPLETE: &str = "PasswordSetIncomplete";
 

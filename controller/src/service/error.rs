@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::inventory::Objection;
 use crate::journal::JournalError;
 use crate::naming::{NameCollision, SecretName};
-use crate::plan::retention::Holder;
+use crate::plan::retention::{Holder, Stay};
 use crate::plan::{Refusal, audit};
 use crate::rollback::RollbackError;
 use crate::store::StoreError;
@@ -96,6 +96,14 @@ pub enum ServiceError {
         name: SecretName,
         /// Which devices, and why.
         holders: Vec<Holder>,
+    },
+    /// A version of a secret is kept although no device is known that needs it now.
+    #[error("take a version of `{name}` away: {}", stays.first().map_or_else(String::new, ToString::to_string))]
+    SecretKept {
+        /// The secret.
+        name: SecretName,
+        /// Why; at least one reason.
+        stays: Vec<Stay>,
     },
     /// A version was made for a device and nobody knows yet, or any more, which.
     #[error("take a version of `{name}` away: it was made for devices that are not known now")]
@@ -211,6 +219,9 @@ impl ServiceError {
                  proven another version"
                     .to_owned(),
             ),
+            Self::SecretKept { .. } => Some(
+                "`keyturn retention show` says of each version why it stays and until when".to_owned(),
+            ),
             Self::SecretUnsettled { .. } => Some(
                 "wait for the operation that has made it; what was left by a deleted fabric goes \
                  by its retention"
@@ -247,6 +258,7 @@ impl ServiceError {
             | Self::UnknownUser { .. }
             | Self::Names { .. }
             | Self::SecretInUse { .. }
+            | Self::SecretKept { .. }
             | Self::SecretUnsettled { .. }
             | Self::SecretOfDevices { .. }
             | Self::Fixed { .. } => Fault::Operator,

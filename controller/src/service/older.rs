@@ -30,7 +30,7 @@ pub(super) fn older_name<'i>(
 }
 
 /// The names that a fabric's secrets have, had in any set, or will have.
-fn claimed(fabric: &Fabric) -> BTreeSet<SecretName> {
+pub(super) fn claimed(fabric: &Fabric) -> BTreeSet<SecretName> {
     let maps = fabric.sets.values().map(|set| &set.older_names);
     let older: Vec<&OlderName> =
         maps.chain([&fabric.spec.older_names]).flat_map(BTreeMap::values).collect();

@@ -13,13 +13,14 @@ use futures_util::future::try_join_all;
 use protocol::credential;
 use protocol::id::{FabricId, ProfileName, ResourceName, SecretVersion};
 
+use super::older::claimed;
 use super::{Keeper, Service, ServiceError};
 use crate::audit::Entry as Record;
 use crate::journal::Entry;
 use crate::model::{Event, Fabric, Located, Timestamp, Value};
 use crate::naming::SecretName;
 use crate::plan::guard::{self, Refusal};
-use crate::plan::retention::{self, Case, Holder, Retention, Verdict};
+use crate::plan::retention::{self, Case, Holder, Retention, Stay, Verdict};
 use crate::vault::VaultError;
 
 /// The pause between two looks at what may go. Nothing waits for it.
@@ -72,6 +73,21 @@ impl Service {
             keeper.journal.read(|fabric| retention::holders(fabric, name, version))
         };
         keepers.flat_map(held).collect()
+    }
+
+    /// Says why a version of a secret stays, by every fabric that refers to it; `None` if none does.
+    #[must_use]
+    pub fn stays(&self, name: &SecretName, version: &SecretVersion) -> Option<Vec<Stay>> {
+        let (retention, now) = (self.parts.retention, (self.parts.clock)());
+        let located = (name.clone(), version.clone());
+        let of = |keeper: Keeper| {
+            keeper.journal.read(|fabric| {
+                let case = Case { fabric, retention, now, elsewhere: &|_located| None };
+                case.of(&located)
+            })
+        };
+        let all: Vec<Vec<Stay>> = self.all_keepers().into_values().filter_map(of).collect();
+        (!all.is_empty()).then(|| all.into_iter().flatten().collect())
     }
 
     /// Says of every value of a fabric, or of a deleted one, whether it may go and why it stays.
@@ -139,24 +155,23 @@ impl Service {
     }
 
     /// Takes an administrator's word that the hardware of a device that was deleted or replaced has
-    /// no password of the fabric any more: it was wiped or destroyed.
+    /// no password of the fabric any more: it was wiped or destroyed. `gone_at` says which one, where
+    /// several went under the name.
     ///
     /// # Errors
-    /// Returns [`ServiceError::NotFound`] where no such device is gone.
+    /// Returns [`ServiceError::NotFound`] where no such device is gone, and
+    /// [`ServiceError::Refused`] where it is not said which one of several is meant.
     pub async fn release_gone(
         &self,
         id: &FabricId,
         device: &ResourceName,
+        gone_at: Option<Timestamp>,
     ) -> Result<(), ServiceError> {
         let keeper = self.any_keeper(id)?;
         let (at, device) = ((self.parts.clock)(), device.clone());
         let decide = move |fabric: &Fabric| {
-            let mut gone = fabric.eras().flat_map(|era| &era.gone);
-            if !gone.any(|gone| gone.device.spec.name == device) {
-                let (what, id) = ("deleted or replaced device", device.to_string());
-                return Err(ServiceError::NotFound { what, id });
-            }
-            Ok((vec![Entry::Durable(Event::GoneReleased { device, at })], ()))
+            let gone_at = Some(which_gone(fabric, &device, gone_at)?);
+            Ok((vec![Entry::Durable(Event::GoneReleased { device, gone_at, at })], ()))
         };
         keeper.journal.write(decide).await.map_err(|source| ServiceError::Journal { source })?
     }
@@ -312,8 +327,8 @@ impl Service {
     }
 
     /// Returns what lies under the names of a deleted fabric that is given up as a whole, and that
-    /// no set refers to: what was made for a rotation that never began. Nobody else has those
-    /// names, and nobody takes them meanwhile: the caller holds `declaring`.
+    /// no set refers to: what was made for a rotation that never began. Not what lies under a name
+    /// that another fabric has taken over as an older one: it may have put it there a moment ago.
     async fn orphans(
         &self,
         keeper: &Keeper,
@@ -328,14 +343,25 @@ impl Service {
             fabric.eras().flat_map(Fabric::own_secret_names).collect()
         });
         let mut orphans = Vec::new();
-        for name in names {
-            let versions = self.parts.vault.versions(&name).await;
+        for name in names.difference(&self.claimed_by_others(keeper)) {
+            let versions = self.parts.vault.versions(name).await;
             let versions = versions.map_err(|source| ServiceError::Vault { source })?;
             let ours = versions.into_iter().filter(|info| !info.tag.is_of_client());
             let located = ours.map(|info| (name.clone(), info.version));
             orphans.extend(located.filter(|located| !going.contains(located)));
         }
         Ok(orphans)
+    }
+
+    /// Returns the names that all other fabrics have, had, or will have.
+    fn claimed_by_others(&self, keeper: &Keeper) -> BTreeSet<SecretName> {
+        let id = keeper.journal.read(|fabric| fabric.id.clone());
+        let others = self.all_keepers().into_iter().filter(|(other, _keeper)| *other != id);
+        let claimed = others.map(|(_other, keeper)| {
+            let eras = |fabric: &Fabric| fabric.eras().flat_map(claimed).collect::<Vec<_>>();
+            keeper.journal.read(eras)
+        });
+        claimed.flatten().collect()
     }
 
     fn all_keepers(&self) -> BTreeMap<FabricId, Keeper> {
@@ -374,6 +400,38 @@ fn given_up(fabric: &Fabric, versions: &[Located], at: Timestamp) -> Vec<Entry> 
     }
     entries.push(Event::PurgeDecided { versions: versions.to_vec(), at });
     entries.into_iter().map(Entry::Durable).collect()
+}
+
+/// Returns when the one device went that is meant.
+fn which_gone(
+    fabric: &Fabric,
+    device: &ResourceName,
+    gone_at: Option<Timestamp>,
+) -> Result<Timestamp, ServiceError> {
+    let gone = fabric.eras().flat_map(|era| &era.gone);
+    let times = gone.filter(|gone| gone.device.spec.name == *device).map(|gone| gone.at);
+    let times: BTreeSet<Timestamp> = times.collect();
+    let not_found = |id: String| {
+        let what = "deleted or replaced device";
+        Err(ServiceError::NotFound { what, id })
+    };
+    match (gone_at, times.first()) {
+        (Some(told), Some(_)) if times.contains(&told) => Ok(told),
+        (Some(told), _) => not_found(format!("{device} that went at {told}")),
+        (None, None) => not_found(device.to_string()),
+        (None, Some(only)) if times.len() == 1 => Ok(*only),
+        (None, Some(_)) => {
+            let all: Vec<String> = times.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "releasing what `{device}` took along is refused: several devices of that name went, \
+                 at {}",
+                all.join(" and at ")
+            );
+            let hint = "say with `--gone-at` which of them was wiped or destroyed".to_owned();
+            let (code, devices) = (guard::SEVERAL_GONE, vec![device.clone()]);
+            Err(ServiceError::Refused { refusal: Refusal { code, message, hint, devices } })
+        }
+    }
 }
 
 /// Refuses to purge what is left of deleted fabrics while devices may have it.

@@ -11,7 +11,7 @@ use super::{Service, ServiceError};
 use crate::auditor::Auditor;
 use crate::model::Fabric;
 use crate::naming::SecretName;
-use crate::plan::retention::Holder;
+use crate::plan::retention::Stay;
 use crate::vault::VaultError;
 use crate::vault::secrets::{Change, Deleted, Described, Page, Properties, SecretValue, Secrets};
 
@@ -65,13 +65,13 @@ impl Desk {
     /// Returns [`ServiceError::Vault`].
     pub async fn owner(&self, name: &SecretName) -> Result<Option<FabricId>, ServiceError> {
         let versions = self.secrets.all_versions(name).await.map_err(failed)?;
-        let made = versions.iter().filter(|version| !version.tag.is_of_client());
-        Ok(made.into_iter().find_map(|version| self.fabric_of(version)))
+        Ok(versions.iter().find_map(|version| self.fabric_of(version)))
     }
 
-    fn fabric_of(&self, made: &Described) -> Option<FabricId> {
+    /// Returns the fabric that refers to a version, whoever has set it: one may have been adopted.
+    fn fabric_of(&self, one: &Described) -> Option<FabricId> {
         let knows = |fabric: &Fabric| {
-            fabric.eras().any(|era| !era.values_at(&made.name, &made.version).is_empty())
+            fabric.eras().any(|era| !era.values_at(&one.name, &one.version).is_empty())
         };
         let ids = self.service.fabrics();
         ids.into_iter().find(|id| self.service.read(id, knows).unwrap_or(false))
@@ -88,10 +88,13 @@ impl Desk {
         found
     }
 
-    /// Returns what one version opens; nothing for one that somebody set.
+    /// Returns what one version opens; nothing for one that no fabric refers to.
     #[must_use]
     pub fn openings_of(&self, described: &Described) -> BTreeMap<SecretVersion, Opening> {
-        if described.tag.is_of_client() { BTreeMap::new() } else { self.openings(&described.name) }
+        match self.fabric_of(described) {
+            Some(_fabric) => self.openings(&described.name),
+            None => BTreeMap::new(),
+        }
     }
 
     /// Sets a secret.
@@ -144,8 +147,16 @@ impl Desk {
         };
         // What was looked at is what is changed, whatever has become the newest one meanwhile.
         let version = one.map(|one| one.version.clone()).or_else(|| version.cloned());
-        self.check_free(one.into_iter())?;
-        self.secrets.change(name, version.as_ref(), change).await.map_err(failed)
+        let was_enabled = one.is_some_and(|one| one.properties.enabled);
+        self.check_free(one.into_iter(), Taken::Away)?;
+        let changed = self.secrets.change(name, version.as_ref(), change).await.map_err(failed)?;
+        // A fabric may have come to need it in between; it finds out that it has it again.
+        if let Err(needed) = self.check_free([&changed].into_iter(), Taken::Away) {
+            let back = Change { enabled: Some(was_enabled), ..Change::default() };
+            self.secrets.change(name, version.as_ref(), back).await.map_err(failed)?;
+            return Err(needed);
+        }
+        Ok(changed)
     }
 
     /// Lists the secrets by their newest versions: see [`Secrets::list`].
@@ -179,8 +190,14 @@ impl Desk {
     /// Returns [`ServiceError::SecretInUse`], [`ServiceError::SecretUnsettled`] or
     /// [`ServiceError::Rollback`], or as [`Secrets::delete`].
     pub async fn delete(&self, name: &SecretName, retention: u64) -> Result<Deleted, ServiceError> {
-        self.check_all_free(name).await?;
-        self.secrets.delete(name, retention).await.map_err(failed)
+        self.check_all_free(name, Taken::Away).await?;
+        let deleted = self.secrets.delete(name, retention).await.map_err(failed)?;
+        // A rotation may have stored a version in between; it is taken back before it is missed.
+        if let Err(needed) = self.check_all_free(name, Taken::Away).await {
+            self.secrets.recover(name).await.map_err(failed)?;
+            return Err(needed);
+        }
+        Ok(deleted)
     }
 
     /// Returns a deleted secret.
@@ -221,7 +238,7 @@ impl Desk {
     /// [`ServiceError::Rollback`], or as [`Secrets::purge_deleted`].
     pub async fn purge(&self, name: &SecretName) -> Result<(), ServiceError> {
         self.secrets.deleted(name).await.map_err(failed)?;
-        self.check_all_free(name).await?;
+        self.check_all_free(name, Taken::ForEver).await?;
         self.secrets.purge_deleted(name).await.map_err(failed)
     }
 
@@ -273,35 +290,57 @@ impl Desk {
         }
     }
 
-    async fn check_all_free(&self, name: &SecretName) -> Result<(), ServiceError> {
+    async fn check_all_free(&self, name: &SecretName, taken: Taken) -> Result<(), ServiceError> {
         let all = self.secrets.all_versions(name).await.map_err(failed)?;
-        self.check_free(all.iter())
+        self.check_free(all.iter(), taken)
     }
 
-    /// Checks that no device needs any of these versions.
+    /// Checks that no fabric needs any of these versions, whoever has set them.
     fn check_free<'v>(
         &self,
         versions: impl Iterator<Item = &'v Described>,
+        taken: Taken,
     ) -> Result<(), ServiceError> {
-        let made = versions.filter(|version| !version.tag.is_of_client());
-        let mut made = made.peekable();
-        if made.peek().is_some() {
+        let stays =
+            |version: &'v Described| (version, self.service.stays(&version.name, &version.version));
+        let asked: Vec<(&Described, Option<Vec<Stay>>)> = versions.map(stays).collect();
+        let is_ours = |(version, stays): &(&Described, Option<Vec<Stay>>)| {
+            stays.is_some() || !version.tag.is_of_client()
+        };
+        if asked.iter().any(is_ours) {
             self.service.check_newest()?;
         }
-        let made: Vec<(&Described, Vec<Holder>)> = made
-            .map(|version| (version, self.service.holders(&version.name, &version.version)))
-            .collect();
-        let holders: Vec<Holder> = made.iter().flat_map(|(_version, held)| held.clone()).collect();
-        if let Some((version, _held)) = made.iter().find(|(_version, held)| !held.is_empty()) {
-            return Err(ServiceError::SecretInUse { name: version.name.clone(), holders });
-        }
-        match made.iter().find(|(version, _held)| self.fabric_of(version).is_none()) {
-            Some((version, _held)) => {
-                Err(ServiceError::SecretUnsettled { name: version.name.clone() })
+        let (mut holders, mut others, mut unsettled) = (Vec::new(), Vec::new(), None);
+        let mut name = None;
+        for (version, stays) in asked {
+            name.get_or_insert(&version.name);
+            match stays {
+                Some(stays) => stays.into_iter().for_each(|stay| match stay {
+                    Stay::Held(holder) => holders.push(holder),
+                    stay if stay.is_precaution() && taken == Taken::Away => {}
+                    stay => others.push(stay),
+                }),
+                None if version.tag.is_of_client() => {}
+                None => unsettled = Some(version.name.clone()),
             }
-            None => Ok(()),
+        }
+        let Some(name) = name.cloned() else { return Ok(()) };
+        match (holders.is_empty(), others.is_empty(), unsettled) {
+            (false, ..) => Err(ServiceError::SecretInUse { name, holders }),
+            (_, false, _) => Err(ServiceError::SecretKept { name, stays: others }),
+            (.., Some(name)) => Err(ServiceError::SecretUnsettled { name }),
+            (true, true, None) => Ok(()),
         }
     }
+}
+
+/// How a version is taken from those who may need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It can be brought back.
+    Away,
+    /// It is gone for ever: retention counts too.
+    ForEver,
 }
 
 fn failed(source: VaultError) -> ServiceError {

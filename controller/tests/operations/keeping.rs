@@ -274,9 +274,9 @@ async fn hardware_that_an_administrator_releases_holds_nothing_back() {
         stays.any(|stay| matches!(stay, Stay::Held(it) if *it.device.name() == device))
     };
     assert!(is_held());
-    world.service.release_gone(&fabric, &device).await.unwrap();
+    world.service.release_gone(&fabric, &device, None).await.unwrap();
     assert!(!is_held());
-    let again = world.service.release_gone(&fabric, &device).await.unwrap_err();
+    let again = world.service.release_gone(&fabric, &device, None).await.unwrap_err();
     assert_eq!(code(&again), "NotFound");
 }
 
@@ -301,4 +301,102 @@ async fn what_another_fabric_refers_to_is_not_purged_with_a_deleted_one() {
     let world = restarted(world).await;
     world.service.sweep().await;
     assert_eq!(world.vault.versions(&name).await.unwrap(), held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_under_a_name_that_another_fabric_has_taken_over_is_not_purged() {
+    let mut world = world(&PAIR).await;
+    world.adopt().await;
+    rotate(&world).await;
+    let revealed = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap();
+    let name = revealed.reference.secret_name;
+    delete_fabric(&world, &PAIR, false).await;
+    // Somebody has set another password since, and adopts the devices elsewhere by the name that
+    // the secret had in the fabric that is deleted.
+    world.devices.with("ce-01", |device| {
+        device.running.insert("admin".into(), "Console-admin.9".into());
+        device.startup = device.running.clone();
+    });
+    tell_passwords(&mut world);
+    let older = format!("[fabric.older-names]\nadmin = \"{}\"\n[[devices]]", name.as_str());
+    let inventory = world.inventory.replace("resourceGroups/lab", "resourceGroups/right");
+    let inventory = inventory.replacen("[[devices]]", &older, 1);
+    let inventory = Inventory::parse("fabric.toml", ".".as_ref(), &inventory, None).unwrap();
+    let passwords = CurrentPasswords::parse("p.toml", &world.passwords, &inventory, None).unwrap();
+    world.service.apply(inventory, passwords).await.unwrap();
+    let password = Password::new("Console-admin.9".to_owned()).unwrap();
+    assert!(world.vault.holds(&password));
+    world.service.purge_deleted(&world.fabric(), true).await.unwrap();
+    assert!(world.vault.holds(&password), "a live fabric's password was purged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hardware_took_along_is_not_taken_for_what_another_one_of_its_name_has() {
+    let world = world(&["ce-01", "ce-02", "ts-01"]).await;
+    world.adopt().await;
+    let fabric = world.fabric();
+    let of_first = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap();
+    let of_first = of_first.reference;
+    let deleted = || {
+        let held = world.service.holders(&of_first.secret_name, &of_first.secret_version);
+        let mut gone = held.into_iter().filter(|it| matches!(it.hold, Hold::Deleted(_)));
+        gone.any(|it| it.device.name().as_str() == "ce-01")
+    };
+    delete_device(&world, "ce-01", false).await;
+    assert!(deleted());
+    // Another box under the same name, with a password of its own.
+    world.devices.with("ce-01", |device| {
+        device.running.insert("admin".into(), "Other-box-admin.1".into());
+        device.startup = device.running.clone();
+    });
+    let own = "[devices.ce-01]\nadmin = \"Other-box-admin.1\"\n";
+    let told = format!("{}{own}", world.passwords);
+    let inventory = Inventory::parse("fabric.toml", ".".as_ref(), &world.inventory, None).unwrap();
+    let passwords = CurrentPasswords::parse("p.toml", &told, &inventory, None).unwrap();
+    world.service.apply(inventory, passwords).await.unwrap();
+    assert!(deleted());
+    let gone = world.service.reveal_gone(&fabric, &"ce-01".parse().unwrap(), "admin").await;
+    assert_eq!(gone.unwrap().value.expose(), "Factory-admin.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_devices_of_a_name_the_one_that_is_meant_is_released() {
+    let world = world(&PAIR).await;
+    world.adopt().await;
+    rotate(&world).await;
+    let (fabric, device) = (world.fabric(), "ce-01".parse().unwrap());
+    let of = async || {
+        let revealed = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap();
+        revealed.reference
+    };
+    let first = of().await;
+    delete_device(&world, "ce-01", false).await;
+    // Another box under the name, as it comes from the factory.
+    world.devices.with("ce-01", |device| {
+        device.running = device.factory.clone();
+        device.startup = device.factory.clone();
+    });
+    world.adopt().await;
+    rotate(&world).await;
+    let second = of().await;
+    world.pass_days(1);
+    delete_device(&world, "ce-01", false).await;
+    let gone_at = |reference: &controller::service::ArchiveReference| {
+        let held = world.service.holders(&reference.secret_name, &reference.secret_version);
+        held.into_iter().find_map(|it| match it.hold {
+            Hold::Deleted(at) if *it.device.name() == device => Some(at),
+            _ => None,
+        })
+    };
+    let (went, later) = (gone_at(&first).unwrap(), gone_at(&second).unwrap());
+    assert_ne!(went, later);
+    let refused = world.service.release_gone(&fabric, &device, None).await.unwrap_err();
+    assert_eq!(code(&refused), "SeveralDevicesGone");
+    assert!(refused.to_string().contains(&later.to_string()), "{refused}");
+    world.service.release_gone(&fabric, &device, Some(later)).await.unwrap();
+    assert_eq!((gone_at(&first), gone_at(&second)), (Some(went), None));
+    let again = world.service.release_gone(&fabric, &device, Some(later)).await.unwrap_err();
+    assert_eq!(code(&again), "NotFound");
+    world.service.release_gone(&fabric, &device, None).await.unwrap();
+    assert_eq!(gone_at(&first), None);
 }

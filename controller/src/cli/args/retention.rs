@@ -35,6 +35,9 @@ pub struct RetentionRelease {
     /// The device's name
     #[arg(long, value_name = "DEVICE")]
     pub device: String,
+    /// When it went, as `keyturn retention show` has it: where several went under the name
+    #[arg(long, value_name = "TIME")]
+    pub gone_at: Option<String>,
     /// Look among deleted fabrics
     #[arg(long)]
     pub deleted: bool,

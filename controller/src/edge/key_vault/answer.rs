@@ -4,6 +4,8 @@
 //! A client of Azure's sends its first request without a token and without a body, learns from the
 //! challenge what the token is to be for, and sends the request again.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
@@ -13,7 +15,7 @@ use serde::Serialize;
 
 use super::Settings;
 use crate::edge::answer::{ApiError, Detail, Told, json};
-use crate::plan::retention::Holder;
+use crate::plan::retention::{Holder, Stay};
 use crate::service::ServiceError;
 use crate::vault::VaultError;
 
@@ -128,6 +130,11 @@ pub(super) fn refused(error: ServiceError) -> ApiError {
             let conflict = conflict(in_use(name.as_str(), holders)).inner("SecretInUse");
             conflict.details(holders.iter().map(detail).collect())
         }
+        ServiceError::SecretKept { name, stays } => {
+            let message =
+                format!("Secret {} has a version that is kept: {}.", name.as_str(), reasons(stays));
+            conflict(message).inner("SecretKept").details(stays.iter().map(reason).collect())
+        }
         ServiceError::SecretUnsettled { name } => {
             let name = name.as_str();
             let message = format!("Secret {name} belongs to devices that are not known now.");
@@ -202,6 +209,19 @@ fn in_use(name: &str, holders: &[Holder]) -> String {
         named.push_str(&format!("; and {more} more"));
     }
     format!("Secret {name} has a version that devices need: {named}.")
+}
+
+fn reasons(stays: &[Stay]) -> String {
+    let reasons: BTreeSet<String> = stays.iter().map(ToString::to_string).collect();
+    reasons.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+fn reason(stay: &Stay) -> Detail {
+    Detail {
+        code: stay.code().to_owned(),
+        message: stay.to_string(),
+        target: stay.device().map(ToString::to_string),
+    }
 }
 
 fn detail(holder: &Holder) -> Detail {

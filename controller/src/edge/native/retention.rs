@@ -13,8 +13,8 @@ use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::Caller;
 use crate::edge::body;
-use crate::model::Located;
-use crate::plan::retention::{Hold, Stay, Verdict};
+use crate::model::{Located, Timestamp};
+use crate::plan::retention::{Stay, Verdict};
 use crate::service::{DeletedFabric, Review};
 
 #[derive(Serialize)]
@@ -96,8 +96,8 @@ impl VerdictBody {
 fn stays(all: &[Stay]) -> Vec<StayBody> {
     let mut told: BTreeMap<(&'static str, String), BTreeSet<String>> = BTreeMap::new();
     for stay in all {
-        let (code, message, device) = words(stay);
-        told.entry((code, message)).or_default().extend(device);
+        let device = stay.device().map(|device| device.name().to_string());
+        told.entry((stay.code(), stay.to_string())).or_default().extend(device);
     }
     let body = |((code, message), devices): ((&'static str, String), BTreeSet<String>)| StayBody {
         code,
@@ -105,38 +105,6 @@ fn stays(all: &[Stay]) -> Vec<StayBody> {
         devices: devices.into_iter().collect(),
     };
     told.into_iter().map(body).collect()
-}
-
-/// A code, what it means, and the device that it is about.
-fn words(stay: &Stay) -> (&'static str, String, Option<String>) {
-    let (code, message) = match stay {
-        Stay::Held(holder) => {
-            let code = match holder.hold {
-                Hold::InUse => "InUse",
-                Hold::Wanted => "Wanted",
-                Hold::Candidate => "Candidate",
-                Hold::Deleted(_at) => "DeviceDeleted",
-                Hold::Replaced(_at) => "DeviceReplaced",
-            };
-            let message = format!("the device {}", holder.hold);
-            return (code, message, Some(holder.device.name().to_string()));
-        }
-        Stay::Unsettled(device) => {
-            let message = "the device is out of service or being looked at".to_owned();
-            return ("Unsettled", message, Some(device.name().to_string()));
-        }
-        Stay::Unremembered => ("Unremembered", "hardware that nobody remembers may have it".into()),
-        Stay::Foretold => ("Foretold", "a device that will be declared later has it".into()),
-        Stay::Newest => ("Newest", "a resync brings it to devices that miss it".into()),
-        Stay::Few { newer } => ("FewNewer", format!("only {newer} newer versions are kept")),
-        Stay::Recent { until } => ("Recent", format!("it was of use lately: until {until}")),
-        Stay::Busy => (
-            "FabricBusy",
-            "the fabric is locked, or has an operation, a commit or an upgrade under way".into(),
-        ),
-        Stay::Elsewhere(other) => ("OtherFabric", format!("fabric {} refers to it", other.name())),
-    };
-    (code, message, None)
 }
 
 #[derive(Serialize)]
@@ -230,6 +198,8 @@ pub(super) async fn purge(
 struct Release {
     fabric_id: String,
     device: String,
+    /// When it went, where several went under the name.
+    gone_at: Option<String>,
 }
 
 /// Takes an administrator's word that hardware which is gone has nothing any more.
@@ -242,11 +212,21 @@ pub(super) async fn release(
     let wanted: Release = body::parse(&bytes)?;
     let id = fabric(&wanted.fabric_id, "fabricId")?;
     let device = ResourceName::new(&wanted.device).map_err(|error| invalid(&error, "device"))?;
+    let gone_at = wanted.gone_at.as_deref().map(time).transpose()?;
     let (action, scope) = ("Keyturn/goneDevices/release/action", Scope::Fabric(&id));
-    let on = format!("{id}/goneDevices/{device}");
+    let at = gone_at.map(|at| format!("?goneAt={at}")).unwrap_or_default();
+    let on = format!("{id}/goneDevices/{device}{at}");
     let service = native.door.open(&caller, action, Right::Administer, scope, &on).await?;
-    service.release_gone(&id, &device).await?;
+    service.release_gone(&id, &device, gone_at).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({"released": device.to_string()})))
+}
+
+/// Reads a time as it is shown.
+fn time(text: &str) -> Result<Timestamp, ApiError> {
+    text.parse().map_err(|_error| {
+        let message = format!("Expected a time as in `{}`.", Timestamp::default());
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message).target("goneAt")
+    })
 }
 
 /// Reads a fabric's id in a body.

@@ -1,12 +1,13 @@
 //! The verdict on every value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use protocol::credential::{Event, Label};
 use protocol::id::{DeviceId, FabricId};
 
-use super::{Holder, of_value};
+use super::{Hold, Holder, of_value};
 use crate::model::{Device, Fabric, Gone, Located, Secret, Timestamp, Upgrade, Value};
 
 /// How long values are kept that no device may have any more. Both must be over.
@@ -67,6 +68,68 @@ pub enum Stay {
     Elsewhere(FabricId),
 }
 
+impl Stay {
+    /// Returns a stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Held(holder) => match holder.hold {
+                Hold::InUse => "InUse",
+                Hold::Wanted => "Wanted",
+                Hold::Candidate => "Candidate",
+                Hold::Deleted(_at) => "DeviceDeleted",
+                Hold::Replaced(_at) => "DeviceReplaced",
+            },
+            Self::Unsettled(_device) => "Unsettled",
+            Self::Unremembered => "Unremembered",
+            Self::Foretold => "Foretold",
+            Self::Newest => "Newest",
+            Self::Few { .. } => "FewNewer",
+            Self::Recent { .. } => "Recent",
+            Self::Busy => "FabricBusy",
+            Self::Elsewhere(_fabric) => "OtherFabric",
+        }
+    }
+
+    /// Returns the device that it is about.
+    #[must_use]
+    pub fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Held(holder) => Some(&holder.device),
+            Self::Unsettled(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// Tells whether it is a reason to keep what no device needs: somebody may bring back an old
+    /// configuration.
+    #[must_use]
+    pub fn is_precaution(&self) -> bool {
+        matches!(self, Self::Few { .. } | Self::Recent { .. })
+    }
+}
+
+/// Completes "it stays because …".
+impl fmt::Display for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(holder) => write!(f, "the device {}", holder.hold),
+            Self::Unsettled(_device) => {
+                f.write_str("the device is out of service or being looked at")
+            }
+            Self::Unremembered => f.write_str("hardware that nobody remembers may have it"),
+            Self::Foretold => f.write_str("a device that will be declared later has it"),
+            Self::Newest => f.write_str("a resync brings it to devices that miss it"),
+            Self::Few { newer } => write!(f, "only {newer} newer versions are kept"),
+            Self::Recent { until } => write!(f, "it was of use lately: until {until}"),
+            Self::Busy => f.write_str(
+                "the fabric is locked, or has an operation, a commit or an upgrade under way",
+            ),
+            Self::Elsewhere(other) => write!(f, "fabric {} refers to it", other.name()),
+        }
+    }
+}
+
 /// What a verdict rests on.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
@@ -80,8 +143,8 @@ pub struct Case<'a> {
     pub elsewhere: &'a dyn Fn(&Located) -> Option<FabricId>,
 }
 
-impl std::fmt::Debug for Case<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Case<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Case({}, {:?}, {:?})", self.fabric.id, self.retention, self.now)
     }
 }
@@ -127,6 +190,15 @@ impl Case<'_> {
         self.versions().into_iter().filter(is_left).map(|(located, _values)| located).collect()
     }
 
+    /// Says why one version stays; `None` if the fabric does not refer to it.
+    #[must_use]
+    pub fn of(&self, located: &Located) -> Option<Vec<Stay>> {
+        let at = |era: &'_ Fabric| era.values_at(&located.0, &located.1);
+        let eras = self.fabric.eras().flat_map(|era| at(era).into_iter().map(move |it| (era, it)));
+        let values: Vec<(&Fabric, Value)> = eras.collect();
+        (!values.is_empty()).then(|| self.stays(located, &values).collect())
+    }
+
     fn versions(&self) -> Versions<'_> {
         let mut versions: Versions<'_> = BTreeMap::new();
         for era in self.fabric.eras() {
@@ -151,10 +223,12 @@ impl Case<'_> {
 }
 
 /// Whether it is certain that nothing of a deleted fabric is on any device: it never had one, or
-/// each was wiped before it was deleted. Then nothing is kept.
+/// each was wiped before it was deleted, and nobody has told of one that was still to come. Then
+/// nothing is kept.
 fn left_nothing(era: &Fabric) -> bool {
     let is_left = era.gone.iter().any(|gone| !gone.device.wiped);
-    era.deleted && !is_left && era.devices.is_empty() && era.unremembered.is_none()
+    let is_told_of = !era.foretold.is_empty();
+    era.deleted && !is_left && !is_told_of && era.devices.is_empty() && era.unremembered.is_none()
 }
 
 fn busy(_case: &Case<'_>, era: &Fabric, _value: &Value) -> Vec<Stay> {

@@ -144,3 +144,45 @@ async fn a_deleted_name_keeps_a_rotation_from_starting_and_nothing_is_lost() {
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
     assert_agreement(&site, "ce-01").await;
 }
+
+async fn assert_kept(site: &Site, name: &str, method: Method, path: &str, why: &str) {
+    let answer = site.ask(method, &format!("{path}/{name}"), Value::Null).await;
+    assert_eq!((answer.status, inner(&answer)), (StatusCode::CONFLICT, why), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_a_device_was_adopted_with_is_kept_whoever_has_set_it() {
+    let mut site = site(&["ce-01", "ts-01"]).await;
+    site.set("lab-rw", "Factory-AzureOperatorRW.1").await;
+    let older = "[fabric.older-names]\nAzureOperatorRW = \"lab-rw\"\n[[devices]]";
+    site.world.inventory = site.world.inventory.replacen("[[devices]]", older, 1);
+    let told = site.world.passwords.replace("AzureOperatorRW = ", "# AzureOperatorRW = ");
+    site.world.passwords = told;
+    site.world.adopt().await;
+    assert_kept(&site, "lab-rw", Method::DELETE, "/secrets", "SecretInUse").await;
+    let off = json!({"attributes": {"enabled": false}});
+    let disabled = site.ask(Method::PATCH, "/secrets/lab-rw", off).await;
+    assert_eq!(inner(&disabled), "SecretInUse", "{disabled:?}");
+    assert_agreement(&site, "ce-01").await;
+    // A rotation gives the secret a name of its own. What lies under the old one can be deleted, and
+    // is purged by nobody before its retention is over.
+    site.rotate().await;
+    let deleted = site.ask(Method::DELETE, "/secrets/lab-rw", Value::Null).await;
+    assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+    assert_kept(&site, "lab-rw", Method::DELETE, "/deletedsecrets", "SecretKept").await;
+}
+
+#[tokio::test]
+async fn what_was_told_for_a_device_that_is_still_to_come_is_kept() {
+    let site = site(&["ce-01", "ts-01"]).await;
+    let text = &site.world.inventory;
+    let spec = controller::inventory::Inventory::parse("f.toml", ".".as_ref(), text, None);
+    let password = protocol::password::Password::new("Factory-ts.1".to_owned()).unwrap();
+    let login = controller::service::Login { user: "root".to_owned(), password };
+    site.world.service.declare_fabric(spec.unwrap().fabric, Some(login)).await.unwrap();
+    let profile = "TerminalServer".parse().unwrap();
+    let name = controller::naming::name(&site.world.fabric(), &profile, None);
+    assert_kept(&site, name.as_str(), Method::DELETE, "/secrets", "SecretKept").await;
+    let shown = site.get(&format!("/secrets/{}", name.as_str())).await;
+    assert_eq!(shown.body["value"], "Factory-ts.1", "{shown:?}");
+}

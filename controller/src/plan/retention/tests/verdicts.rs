@@ -87,7 +87,7 @@ fn what_hardware_took_along_stays_until_an_administrator_releases_it() {
     };
     assert!(is_held(&verdict(&fabric, 12, 10_000)));
     assert_eq!(verdict(&fabric, 1, 10_000), []);
-    fabric.apply(&Event::GoneReleased { device, at: Timestamp(201 * DAY) });
+    fabric.apply(&Event::GoneReleased { device, gone_at: None, at: Timestamp(201 * DAY) });
     assert!(!is_held(&verdict(&fabric, 12, 10_000)));
 }
 
