@@ -1,7 +1,7 @@
 //! The vault's secrets for whoever asks through an edge of their own: with the rules that keep what
 //! a device needs from being taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::id::{FabricId, PasswordSet, ProfileName, ResourceName, SecretVersion};
@@ -83,7 +83,9 @@ impl Desk {
         let mut found = BTreeMap::new();
         for id in self.service.fabrics() {
             // A fabric that was deleted meanwhile has no devices.
-            let _gone = self.service.read(&id, |fabric| add_openings(fabric, name, &mut found));
+            let all = |_profile: &ProfileName| true;
+            let add = |fabric: &Fabric| add_openings(fabric, name, all, &mut found);
+            let _gone = self.service.read(&id, add);
         }
         found
     }
@@ -91,10 +93,20 @@ impl Desk {
     /// Returns what one version opens; nothing for one that no fabric refers to.
     #[must_use]
     pub fn openings_of(&self, described: &Described) -> BTreeMap<SecretVersion, Opening> {
-        match self.fabric_of(described) {
-            Some(_fabric) => self.openings(&described.name),
-            None => BTreeMap::new(),
+        let mut found = BTreeMap::new();
+        for id in self.service.fabrics() {
+            let _gone = self.service.read(&id, |fabric| {
+                // Of a large fabric most secrets are not looked at: this is asked with every value.
+                let values = fabric.values_at(&described.name, &described.version);
+                let profiles: BTreeSet<ProfileName> =
+                    values.into_iter().map(|value| value.profile).collect();
+                if !profiles.is_empty() {
+                    let is_one = |profile: &ProfileName| profiles.contains(profile);
+                    add_openings(fabric, &described.name, is_one, &mut found);
+                }
+            });
         }
+        found
     }
 
     /// Sets a secret.
@@ -347,10 +359,16 @@ fn failed(source: VaultError) -> ServiceError {
     ServiceError::Vault { source }
 }
 
-fn add_openings(fabric: &Fabric, name: &SecretName, found: &mut BTreeMap<SecretVersion, Opening>) {
-    for (device, profile, secret) in fabric.devices.iter().flat_map(|(device, known)| {
+fn add_openings(
+    fabric: &Fabric,
+    name: &SecretName,
+    is_wanted: impl Fn(&ProfileName) -> bool,
+    found: &mut BTreeMap<SecretVersion, Opening>,
+) {
+    let secrets = fabric.devices.iter().flat_map(|(device, known)| {
         known.secrets.iter().map(move |(profile, secret)| (device, profile, secret))
-    }) {
+    });
+    for (device, profile, secret) in secrets.filter(|(_device, profile, _)| is_wanted(profile)) {
         let sets = shown(&secret.credential);
         let is_certain = sets.len() == 1 && secret.credential.current.is_some();
         for set in sets {
