@@ -53,7 +53,7 @@ pub(crate) fn take_place(file: &Path, path: &Path) -> Result<(), DiskError> {
 /// Makes an empty file of mode 0600 beside `path`, in place of one that an earlier attempt left,
 /// and returns its path.
 pub(crate) fn start_draft(path: &Path) -> Result<PathBuf, DiskError> {
-    let draft = beside(path, ".new");
+    let draft = draft_of(path);
     for suffix in ["", "-journal", "-wal", "-shm"] {
         match fs::remove_file(beside(&draft, suffix)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -70,6 +70,11 @@ pub(crate) fn start_draft(path: &Path) -> Result<PathBuf, DiskError> {
         .and_then(|mut file| file.flush())
         .map_err(|source| failed(&draft, "make", source))?;
     Ok(draft)
+}
+
+/// Returns where a draft of `path` is.
+pub(crate) fn draft_of(path: &Path) -> PathBuf {
+    beside(path, ".new")
 }
 
 /// Gives a finished draft its real name, which nothing may have yet, and makes both durable.

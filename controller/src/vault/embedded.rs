@@ -129,6 +129,7 @@ impl EmbeddedVault {
         if let Some(settled) = settled {
             rekey::settle(source, settled)?;
         }
+        backup::sweep(file);
         let (clock, backing_up) = (Clockwork(clock), Arc::default());
         Ok(Self { database, keys, clock, place, is_new, settled, backing_up })
     }

@@ -22,7 +22,7 @@ use super::keys::Keys;
 use super::rekey::{Steps, seal_all};
 use super::{Clockwork, EmbeddedVault, LAYOUT, rows};
 use crate::age::{self, AgeError, Identity, Recipient};
-use crate::disk::file::{beside, failed, publish, start_draft};
+use crate::disk::file::{beside, draft_of, failed, publish, start_draft};
 use crate::disk::sqlite::{Database, Session, exists};
 
 const HEADER: &str = "keyturn-vault-backup 1\n";
@@ -61,6 +61,9 @@ pub struct Backup {
     pub values: u64,
 }
 
+/// What the name of the copy that a backup is made of ends with.
+const COPY: &str = ".backup";
+
 /// A file beside the vault that is removed in the end, with its logs.
 struct Passing(PathBuf);
 
@@ -73,6 +76,14 @@ impl Drop for Passing {
     }
 }
 
+/// Removes what a backup, or the making of the vault, has left beside the vault where it was killed:
+/// sealed copies, as large as the vault, that nobody can open or use any more.
+pub(super) fn sweep(file: &Path) {
+    for left in [draft_of(&beside(file, COPY)), draft_of(file)] {
+        drop(Passing(left));
+    }
+}
+
 impl EmbeddedVault {
     /// Writes a backup of what is in the vault at one instant; see [`super::super::Vault::back_up_all`].
     pub(super) async fn back_up_into(
@@ -82,7 +93,7 @@ impl EmbeddedVault {
     ) -> Result<Backup, VaultError> {
         // One at a time: the copy has one name.
         let alone = Arc::clone(&self.backing_up).lock_owned().await;
-        let copy = Passing(start_draft(&beside(&self.keys.file, ".backup"))?);
+        let copy = Passing(start_draft(&beside(&self.keys.file, COPY))?);
         self.database.copy_into(&copy.0).await?;
         let (bytes, created) = (key::random()?, self.clock.now());
         let values = own_key(&copy.0, &self.keys, Cipher::new(&bytes)?).await?;

@@ -242,3 +242,46 @@ async fn a_backup_that_cannot_be_written_leaves_nothing_and_says_so() {
     assert!(!files(dir.path()).iter().any(|name| name.contains("backup")));
     assert_eq!(vault.verify().await.unwrap(), 6);
 }
+
+/// Keeps what a kill leaves at the instant of the first write.
+struct Killed {
+    dir: PathBuf,
+    left: Arc<Mutex<Option<tempfile::TempDir>>>,
+}
+
+impl Write for Killed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let to = tempfile::tempdir().unwrap();
+        for name in files(&self.dir) {
+            fs::copy(self.dir.join(&name), to.path().join(&name)).unwrap();
+        }
+        self.left.lock().unwrap().get_or_insert(to);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_backup_has_left_is_removed_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, located) = filled(dir.path()).await;
+    let left = Arc::new(Mutex::new(None));
+    let killed = Killed { dir: dir.path().to_owned(), left: left.clone() };
+    vault.back_up_all(recipients(), Box::new(killed)).await.unwrap();
+    let left = left.lock().unwrap().take().unwrap();
+    let copy = left.path().join("vault.db.backup.new");
+    assert!(fs::metadata(&copy).unwrap().len() > 0);
+    // What a kill between the two names of a vault that is being made leaves: both are one file.
+    fs::hard_link(left.path().join(VAULT_FILE), left.path().join("vault.db.new")).unwrap();
+    fs::write(left.path().join("vault.db.backup"), "somebody's own").unwrap();
+    let again = open(left.path()).await;
+    let names = files(left.path());
+    assert!(!names.iter().any(|name| name.contains(".new")), "{names:?}");
+    assert!(names.contains(&"vault.db.backup".to_owned()), "only drafts are ours: {names:?}");
+    assert_eq!(again.verify().await.unwrap(), 6);
+    again.get(&located[0].0, &located[0].1).await.unwrap();
+    assert!(!has(&backed_up(&again).await, b"Canary"));
+}
