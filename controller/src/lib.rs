@@ -28,6 +28,7 @@ pub mod key_vault;
 pub mod model;
 pub mod naming;
 pub mod offline;
+pub mod pkcs12;
 pub mod plan;
 pub mod reference;
 pub mod remote;

@@ -8,7 +8,7 @@ use controller::reference::{
 };
 use fixtures::key_vault::{Fault, TENANT, VAULT};
 
-use crate::world::{PACE, World, certificate, now};
+use crate::world::{PACE, World, certificate, now, pkcs12};
 
 fn resolver(world: &World) -> Resolver {
     Resolver::new(world.secrets(), PACE, Arc::new(now))
@@ -62,6 +62,30 @@ async fn a_certificate_is_got_with_its_key_from_a_vault_and_from_a_folder() {
 }
 
 #[tokio::test]
+async fn a_certificate_in_a_file_of_pkcs_12_is_got_as_openssl_writes_it() {
+    let world = World::start().await;
+    let resolver = resolver(&world);
+    let server = object(Kind::Certificate, "server", None);
+    for options in [&[][..], &["-legacy"], &["-legacy", "-keypbe", "PBE-SHA1-3DES", "-nomac"]] {
+        let made = certificate();
+        let (leaf, key, root) = &made;
+        let _version = world.azure.put("server", &pkcs12(&made, options), "application/x-pkcs12");
+        let got = resolver.certificate(&server).await.unwrap();
+        world.local("server-tls", &[("tls.crt", &format!("{leaf}{root}")), ("tls.key", key)]);
+        let here = resolver.certificate(&local("server-tls")).await.unwrap();
+        assert_eq!(got.chain, here.chain, "{options:?}");
+        assert_eq!(got.key.secret_der(), here.key.secret_der(), "{options:?}");
+    }
+    let error = resolver.text(&object(Kind::Secret, "server", None), "any").await.unwrap_err();
+    assert!(error.to_string().contains("expected a text, got PKCS #12"), "{error}");
+    let above = pkcs12(&certificate(), &["-nokeys"]);
+    let _version = world.azure.put("server", &above, "application/x-pkcs12");
+    let error = resolver.certificate(&server).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("with its key"), "{error}");
+    assert_eq!(resolver.chain(&object(Kind::CaChain, "server", None)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_there_and_is_something_else_is_told_without_it() {
     let world = World::start().await;
     let _version = world.azure.put("server", "MIIKCanary", "application/x-pkcs12");
@@ -73,6 +97,8 @@ async fn what_is_there_and_is_something_else_is_told_without_it() {
         let text = format!("{error} {error:?} {}", error.hint().unwrap_or_default());
         assert!(text.contains(expect) && !text.contains("Canary"), "{text}");
     };
+    check(object(Kind::Certificate, "server", None), "PKCS #12 in base64").await;
+    let _version = world.azure.put("server", "Q2FuYXJ5", "application/x-pkcs12");
     check(object(Kind::Certificate, "server", None), "application/x-pem-file").await;
     check(object(Kind::Certificate, "text", None), "expected certificates (PEM), got none").await;
     check(object(Kind::Certificate, "absent", None), "NotFound").await;

@@ -1,6 +1,7 @@
 //! A simulated Azure, and clients of it.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use controller::reference::ReferenceSettings;
 use controller::remote::{Pace, Way};
 use controller::vault::AzureVault;
 use fixtures::key_vault::{Azure, CLIENT, SECRET, TENANT};
+use harness::process::{need, run};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 /// The vault's ARM id.
@@ -126,6 +128,19 @@ pub(crate) fn certificate() -> (String, String, String) {
     let names = vec!["keyturn.test".to_owned()];
     let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     (leaf.pem(), key.serialize_pem(), root)
+}
+
+/// What Key Vault gives for a certificate unless told otherwise: a file of PKCS #12 without a password,
+/// in base64. `openssl` makes it, with what `options` say.
+pub(crate) fn pkcs12((leaf, key, root): &(String, String, String), options: &[&str]) -> String {
+    need(&[("openssl", "openssl")]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("all.pem"), format!("{key}{leaf}{root}")).unwrap();
+    let (from, to) = (path("all.pem"), path("all.pfx"));
+    let export = ["pkcs12", "-export", "-passout", "pass:", "-in", &from, "-out", &to];
+    let _made = run(Command::new("openssl").args(export).args(options), "").expect(0);
+    run(Command::new("openssl").args(["base64", "-A", "-in", &to]), "").expect(0).out
 }
 
 pub(crate) fn now() -> u64 {

@@ -29,6 +29,7 @@ const CONTROLLER: &str = "
     agents:
     data_dir:
     error:
+    pkcs12:
     trust:
     remote: trust
     identity: error remote
@@ -38,7 +39,7 @@ const CONTROLLER: &str = "
     document: error
     duration: error
     naming: error
-    reference: document error identity key_vault remote
+    reference: document error identity key_vault pkcs12 remote
     inventory: document duration error naming reference
     store: disk error
     template: document error

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::Fault;
 use crate::identity::IdentityError;
 use crate::key_vault::KeyVaultError;
+use crate::pkcs12::Pkcs12Error;
 
 /// Tells why a credential could not be had. Never contains a value.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,14 @@ pub enum ReferenceError {
         /// Why not.
         source: KeyVaultError,
     },
+    /// The file of PKCS #12 is none that is read here.
+    #[error("use {reference}")]
+    Archive {
+        /// The reference.
+        reference: String,
+        /// Why not.
+        source: Pkcs12Error,
+    },
     /// What is there is something else.
     #[error("use {reference}: expected {expected}, got {got}")]
     Content {
@@ -64,9 +73,9 @@ impl ReferenceError {
             }
             Self::Identity { source, .. } => return source.hint(),
             Self::KeyVault { source, .. } => return source.hint(),
-            Self::Content { got, .. } if got.contains("PKCS #12") => {
-                "make the certificate with the content type `application/x-pem-file`, in its policy's \
-                 `secret_properties`"
+            Self::Archive { .. } => {
+                "name a certificate of the vault, with its key; else make it with the content type \
+                 `application/x-pem-file`, in its policy's `secret_properties`"
                     .to_owned()
             }
             Self::Content { .. } => return None,
@@ -77,7 +86,10 @@ impl ReferenceError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NoFolder { .. } | Self::Local { .. } | Self::Content { .. } => Fault::Operator,
+            Self::NoFolder { .. }
+            | Self::Local { .. }
+            | Self::Archive { .. }
+            | Self::Content { .. } => Fault::Operator,
             Self::Identity { source, .. } => source.fault(),
             Self::KeyVault { source, .. } => source.fault(),
         }

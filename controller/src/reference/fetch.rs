@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
@@ -18,6 +20,7 @@ use crate::identity::{
     Credential, Identity, IdentitySettings, ManagedIdentity, Principal, WallClock,
 };
 use crate::key_vault::{KeyVault, KeyVaultSettings};
+use crate::pkcs12::{self, Archive, Pkcs12Error};
 use crate::remote::{Pace, Way};
 
 /// The keys of a Secret of the type `kubernetes.io/tls`.
@@ -25,6 +28,15 @@ const CERTIFICATE_KEY: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 /// The key of a Secret with the certificates above one.
 const CHAIN_KEY: &str = "ca.crt";
+
+/// What Key Vault calls a certificate in a file of PKCS #12, which it makes unless told otherwise.
+const PKCS12: &str = "application/x-pkcs12";
+
+/// What a reference leads to.
+enum Content {
+    Text(Zeroizing<String>),
+    Archive(Archive),
+}
 
 /// A certificate with those above it, and its key.
 pub struct Certificate {
@@ -89,11 +101,21 @@ impl Resolver {
         reference: &Reference,
         key: &str,
     ) -> Result<Zeroizing<String>, ReferenceError> {
+        match self.content(reference, key).await? {
+            Content::Text(text) => Ok(text),
+            Content::Archive(_) => Err(content(reference, "a text", "PKCS #12".to_owned())),
+        }
+    }
+
+    async fn content(&self, reference: &Reference, key: &str) -> Result<Content, ReferenceError> {
         match reference {
-            Reference::Local(name) => self.local(name, key).await?.ok_or_else(|| {
-                let got = format!("no file `{key}`");
-                content(reference, "a local secret with a file for each key", got)
-            }),
+            Reference::Local(name) => {
+                let text = self.local(name, key).await?.ok_or_else(|| {
+                    let got = format!("no file `{key}`");
+                    content(reference, "a local secret with a file for each key", got)
+                })?;
+                Ok(Content::Text(text))
+            }
             Reference::KeyVault(object) => {
                 let vault = self.vault(reference, object)?;
                 let got = vault.get(&object.name, object.version.as_deref()).await;
@@ -101,27 +123,35 @@ impl Resolver {
                     reference: reference.to_string(),
                     source,
                 })?;
-                let properties = secret.properties;
-                if properties.content_type.as_deref() == Some("application/x-pkcs12") {
-                    let got = "PKCS #12".to_owned();
-                    return Err(content(reference, "PEM", got));
+                let is_archive = secret.properties.content_type.as_deref() == Some(PKCS12);
+                match is_archive {
+                    false => Ok(Content::Text(secret.value)),
+                    true => archive(reference, &secret.value).map(Content::Archive),
                 }
-                Ok(secret.value)
             }
         }
     }
 
-    /// Gets a certificate with its key. A vault gives both in one text (PEM).
+    /// Gets a certificate with its key. A vault gives both in one text (PEM), or in a file of PKCS #12.
     ///
     /// # Errors
     /// Returns [`ReferenceError`].
     pub async fn certificate(&self, reference: &Reference) -> Result<Certificate, ReferenceError> {
-        let certificate = self.text(reference, CERTIFICATE_KEY).await?;
+        let text = match self.content(reference, CERTIFICATE_KEY).await? {
+            Content::Text(text) => text,
+            Content::Archive(Archive { chain, key: Some(key) }) => {
+                return Ok(Certificate { chain, key });
+            }
+            Content::Archive(_) => {
+                let source = Pkcs12Error::Missing { what: "a private key" };
+                return Err(ReferenceError::Archive { reference: reference.to_string(), source });
+            }
+        };
         let key = match reference {
             Reference::Local(_) => self.text(reference, PRIVATE_KEY).await?,
-            Reference::KeyVault(_) => certificate.clone(),
+            Reference::KeyVault(_) => text.clone(),
         };
-        let chain = certificates(reference, &certificate)?;
+        let chain = certificates(reference, &text)?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
         let key =
             key.map_err(|error| content(reference, "a private key (PEM)", error.to_string()))?;
@@ -136,7 +166,10 @@ impl Resolver {
         &self,
         reference: &Reference,
     ) -> Result<Vec<CertificateDer<'static>>, ReferenceError> {
-        certificates(reference, &self.text(reference, CHAIN_KEY).await?)
+        match self.content(reference, CHAIN_KEY).await? {
+            Content::Text(text) => certificates(reference, &text),
+            Content::Archive(archive) => Ok(archive.chain),
+        }
     }
 
     /// Reads a file of a local secret in a thread that may wait for a disk.
@@ -213,6 +246,16 @@ impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// Reads a file of PKCS #12, which a vault gives in base64.
+fn archive(reference: &Reference, text: &str) -> Result<Archive, ReferenceError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let decoded = STANDARD.decode_vec(text.trim(), &mut bytes);
+    decoded
+        .map_err(|_error| content(reference, "PKCS #12 in base64", "another text".to_owned()))?;
+    pkcs12::open(&bytes)
+        .map_err(|source| ReferenceError::Archive { reference: reference.to_string(), source })
 }
 
 fn certificates(
