@@ -18,7 +18,8 @@ use crate::naming::NAME_CHARACTERS_MAX;
 
 pub use self::admission::{Admission, Rejected};
 pub use self::tokens::{
-    Created, LIFETIME_DEFAULT, LIFETIME_MAX, TokenError, TokenView, Tokens, Wanted,
+    Created, LIFETIME_DEFAULT, LIFETIME_MAX, TOKEN_NAME_CHARACTERS_MAX, TokenError, TokenView,
+    Tokens, Wanted, is_token_name,
 };
 
 /// What somebody does.

@@ -5,6 +5,7 @@
 //! any file everything has a default. `config/file.rs` has what a file may say; what is here
 //! has been checked, also one value against another.
 
+mod access;
 mod archive;
 mod azure;
 mod effective;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use protocol::job::Verification;
 
+pub use self::access::{ElsewhereToken, TokensConfig};
 pub use self::archive::ArchiveConfig;
 pub use self::azure::AzureAccess;
 pub use self::key_vault::KeyVaultConfig;
@@ -101,6 +103,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// `[[access.oidc]]`: the issuers whose tokens are taken, besides local ones. Default: none.
     pub oidc: Vec<IssuerSettings>,
+    /// Tokens that are elsewhere. Default: none.
+    pub tokens: TokensConfig,
     /// `[edge.key-vault]`: where the Key Vault API is served. Default: nowhere.
     pub key_vault: Option<KeyVaultConfig>,
     /// `[archive]`: the way to the vaults of customers.
@@ -225,6 +229,7 @@ impl Config {
             rotation: RotationConfig::default(),
             agent: AgentConfig::default(),
             oidc: Vec::new(),
+            tokens: TokensConfig::default(),
             key_vault: None,
             archive: ArchiveConfig::default(),
             secrets: ReferenceSettings::default(),

@@ -14,6 +14,7 @@ mod log;
 mod process;
 mod server;
 mod start;
+mod tokens;
 mod upkeep;
 
 use std::future::Future;
@@ -26,8 +27,8 @@ use protocol::frame::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::Admission;
 use crate::access::oidc::Prepared;
+use crate::access::{Admission, Tokens};
 use crate::audit::Entry;
 use crate::config::{Config, Flags, KeyVaultConfig};
 use crate::reference::Resolver;
@@ -118,7 +119,7 @@ pub struct Daemon {
     key_vault: Option<key_vault::KeyVault>,
     service: Arc<Service>,
     dir: PathBuf,
-    _upkeep: Option<AbortOnDropHandle<()>>,
+    _upkeep: Vec<AbortOnDropHandle<()>>,
     _lock: store::DataDirLock,
 }
 
@@ -199,6 +200,10 @@ pub async fn check(options: &Options, world: &impl World) -> Result<String, Daem
         let resolver = start::resolver(&config);
         let fetched = upkeep::fetch(&resolver, certificate, config.tls.ca_chain.as_ref()).await;
         fetched.map_err(|source| DaemonError::Reference { source })?;
+    }
+    let nobodys = Arc::new(Tokens::in_memory(""));
+    if let Some(tokens) = tokens::TokenUpkeep::of(&config, &start::resolver(&config), &nobodys) {
+        tokens.check().await.map_err(|source| DaemonError::Reference { source })?;
     }
     let here = std::env::current_dir().unwrap_or_else(|_source| PathBuf::from("/"));
     Ok(config.effective(&here))

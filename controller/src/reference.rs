@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub use self::error::ReferenceError;
 pub use self::fetch::{Certificate, Resolver};
+pub(crate) use self::parse::LOCAL;
 pub use self::state::ReferenceState;
 use crate::identity::UserAssigned;
 

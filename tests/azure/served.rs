@@ -128,6 +128,52 @@ async fn a_vault_that_is_down_at_the_start_holds_no_daemon_up_and_check_tells_it
     server.stop();
 }
 
+/// Asks for the fabrics with a token; tells whether that was let in.
+fn is_let_in(site: &Site, token: &str) -> bool {
+    let file = site.write("token", token).display().to_string();
+    site.keyturn(&["fabric", "list", "--token-file", &file]).code == Some(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_elsewhere_and_new_ones_are_taken_without_a_restart() {
+    let world = World::start().await;
+    let _root = renew(&world);
+    let vault = format!(
+        "vault = {{ name = \"{VAULT}\", directory-id = \"{TENANT}\", credentials = \
+         {{ service-principal-local-secret-name = \"akv-sp\" }} }}"
+    );
+    let access = format!(
+        "\n[access]\nadmin-token = {{ key-vault = {{ {vault}, vault-secret = {{ name = \"owner\" }} \
+         }} }}\n[[access.token]]\nname = \"ci\"\ntoken = {{ secret-name = \"ci\" }}\nrole = \
+         \"reader\"\n"
+    );
+    let [owner, reader, later] = ["Owner", "Reader", "Later"].map(|n| format!("{n:-<40}"));
+    world.local("ci", &[("token", &format!("{reader}\n"))]);
+    let site = Site::new(&format!("{}{access}", config(&world)));
+    // The daemon starts without the owner's token, and takes it when it is there.
+    let server = site.serve();
+    assert!(!site.path("data/admin.token").exists());
+    assert!(is_let_in(&site, &reader) && !is_let_in(&site, &owner));
+    let _version = world.azure.put("owner", &owner, "");
+    let until = |token: &str| {
+        let let_in = || is_let_in(&site, token).then_some(());
+        tokio::task::block_in_place(|| wait::until("the token is taken", wait::STEP_MAX, let_in));
+    };
+    until(&owner);
+    let file = site.write("token", &owner).display().to_string();
+    let made = ["token", "create", "--name", "x", "--role", "reader", "--token-file", &file];
+    let _made = site.keyturn(&made).expect(0);
+    world.local("ci", &[("token", &later)]);
+    until(&later);
+    assert!(!is_let_in(&site, &reader), "the one before is refused");
+    let file = site.write("token", &later).display().to_string();
+    let _reads_only = site
+        .keyturn(&["token", "create", "--name", "y", "--role", "reader", "--token-file", &file])
+        .expect(1);
+    site.expect_unsaid([owner.as_str(), later.as_str()]);
+    server.stop();
+}
+
 const INVENTORY: &str = r#"
 [fabric]
 id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab"

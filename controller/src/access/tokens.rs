@@ -29,7 +29,13 @@ pub const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const TOKENS_MAX: usize = 10_000;
 
 /// The longest name, in characters.
-const NAME_CHARACTERS_MAX: usize = 64;
+pub const TOKEN_NAME_CHARACTERS_MAX: usize = 64;
+
+/// The shortest token that others bring, in characters.
+const BROUGHT_CHARACTERS_MIN: usize = 32;
+
+/// The longest token that others bring, in characters: what fits into a header.
+const BROUGHT_CHARACTERS_MAX: usize = 4_096;
 
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 8 << 20;
@@ -133,12 +139,23 @@ struct Record {
     digest: String,
 }
 
+/// A token that is elsewhere.
+#[derive(Clone, Debug)]
+struct Brought {
+    /// The place of the configuration that refers to it.
+    place: String,
+    who: Principal,
+}
+
 /// All tokens of an installation.
 #[derive(Debug)]
 pub struct Tokens {
     /// Where they are kept; `None`: nowhere.
     file: Option<PathBuf>,
-    owner: [u8; 32],
+    /// The owner's, unless that is elsewhere.
+    owner: Option<[u8; 32]>,
+    /// Those that are elsewhere, by digest.
+    brought: RwLock<BTreeMap<[u8; 32], Brought>>,
     /// By digest. Read by every request, and so never held while a disk is written.
     records: RwLock<BTreeMap<String, Record>>,
     /// Held by whoever changes the tokens.
@@ -149,18 +166,47 @@ impl Tokens {
     /// Makes a registry that knows the owner's token only and forgets all others at its end.
     #[must_use]
     pub fn in_memory(owner: &str) -> Self {
-        let (records, changing) = (RwLock::default(), Mutex::default());
-        Self { file: None, owner: digest(owner), records, changing }
+        Self::with(None, Some(owner), BTreeMap::new())
     }
 
-    /// Opens the registry of a file, which need not be there yet.
+    /// Opens the registry of a file, which need not be there yet. Without `owner` the owner's token
+    /// is elsewhere.
     ///
     /// # Errors
     /// Returns [`TokenError::Read`] or [`TokenError::Damaged`].
-    pub fn open(file: &Path, owner: &str) -> Result<Self, TokenError> {
+    pub fn open(file: &Path, owner: Option<&str>) -> Result<Self, TokenError> {
         let records = read(file)?.into_iter().map(|record| (record.digest.clone(), record));
-        let (records, changing) = (RwLock::new(records.collect()), Mutex::default());
-        Ok(Self { file: Some(file.to_owned()), owner: digest(owner), records, changing })
+        Ok(Self::with(Some(file.to_owned()), owner, records.collect()))
+    }
+
+    fn with(file: Option<PathBuf>, owner: Option<&str>, records: BTreeMap<String, Record>) -> Self {
+        let (owner, records) = (owner.map(digest), RwLock::new(records));
+        Self { file, owner, brought: RwLock::default(), records, changing: Mutex::default() }
+    }
+
+    /// Takes a token that is elsewhere, for a place of the configuration, from now on and in the
+    /// place of the one that was taken for it before. Tells whether it is another one.
+    ///
+    /// # Errors
+    /// Returns what was expected for a text that is short, or no token, or another one's; the one
+    /// before is still taken then.
+    pub fn bring(&self, place: &str, token: &str, who: Principal) -> Result<bool, &'static str> {
+        let fits = (BROUGHT_CHARACTERS_MIN..=BROUGHT_CHARACTERS_MAX).contains(&token.len());
+        if !fits || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a token: 32 to 4096 printable characters without a space");
+        }
+        let digest = digest(token);
+        let mut brought = self.brought.write().unwrap_or_else(PoisonError::into_inner);
+        let known = brought.get(&digest).is_some_and(|other| other.place == place);
+        let elsewhere = brought.contains_key(&digest) && !known;
+        let made_here =
+            self.owner == Some(digest) || self.read().contains_key(&hex::encode(digest));
+        if elsewhere || made_here {
+            return Err("a token of its own: this one is another one's");
+        }
+        brought.retain(|_digest, other| other.place != place);
+        brought.insert(digest, Brought { place: place.to_owned(), who });
+        Ok(!known)
     }
 
     /// Makes a token. It is durable when this returns. Writes to a disk.
@@ -171,10 +217,9 @@ impl Tokens {
     pub fn create(&self, wanted: Wanted, now: Timestamp) -> Result<Created, TokenError> {
         let Wanted { name, role, fabric, secret_prefix, lifetime } = wanted;
         let invalid = |reason: String| Err(TokenError::Invalid { reason });
-        let legal = |c: char| c.is_ascii_graphic() || c == ' ';
-        if name.is_empty() || name.len() > NAME_CHARACTERS_MAX || !name.chars().all(legal) {
+        if !is_token_name(&name) {
             return invalid(format!(
-                "its name must have 1 to {NAME_CHARACTERS_MAX} printable ASCII characters"
+                "its name must have 1 to {TOKEN_NAME_CHARACTERS_MAX} printable ASCII characters"
             ));
         }
         if let Some(prefix) = &secret_prefix {
@@ -241,8 +286,13 @@ impl Tokens {
     /// Returns [`Rejected`].
     pub fn admit(&self, presented: &str, now: Timestamp) -> Result<Principal, Rejected> {
         let presented = digest(presented);
-        if verify_slices_are_equal(&self.owner, &presented).is_ok() {
+        let owner = self.owner.as_ref();
+        if owner.is_some_and(|owner| verify_slices_are_equal(owner, &presented).is_ok()) {
             return Ok(Principal::owner());
+        }
+        let brought = self.brought.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(brought) = brought.get(&presented) {
+            return Ok(brought.who.clone());
         }
         let records = self.read();
         // Found by its hash: how far a guess is right shows in nothing.
@@ -271,6 +321,13 @@ impl Tokens {
         *self.records.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
+}
+
+/// Tells whether a text can be what a token is called.
+#[must_use]
+pub fn is_token_name(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_graphic() || c == ' ';
+    (1..=TOKEN_NAME_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(legal)
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -337,11 +394,11 @@ mod tests {
     fn tokens_outlive_the_daemon_and_their_text_is_in_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.json");
-        let tokens = Tokens::open(&file, OWNER).unwrap();
+        let tokens = Tokens::open(&file, Some(OWNER)).unwrap();
         let kept = tokens.create(wanted(Role::Reader), NOW).unwrap();
         let gone = tokens.create(wanted(Role::SecretReader), NOW).unwrap();
         tokens.revoke(&gone.view.id).unwrap();
-        let again = Tokens::open(&file, OWNER).unwrap();
+        let again = Tokens::open(&file, Some(OWNER)).unwrap();
         assert!(again.admit(&kept.token, NOW).is_ok());
         assert_eq!(again.admit(&gone.token, NOW), Err(Rejected::Unknown));
         assert_eq!(again.list(), [kept.view]);
@@ -352,11 +409,36 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_elsewhere_is_taken_until_another_one_is_there() {
+        let tokens = Tokens::open(Path::new("/nowhere/tokens.json"), None).unwrap();
+        let who = |name: &str, role| {
+            Principal::new(name.to_owned(), Grant { role, fabric: None, secret_prefix: None })
+        };
+        let (first, second) = ("1".repeat(32), "2".repeat(40));
+        assert_eq!(tokens.admit(&first, NOW), Err(Rejected::Unknown));
+        assert!(tokens.bring("a", &first, Principal::owner()).unwrap());
+        assert!(!tokens.bring("a", &first, Principal::owner()).unwrap());
+        assert_eq!(tokens.admit(&first, NOW), Ok(Principal::owner()));
+        assert!(tokens.bring("b", &second, who("ci", Role::Reader)).unwrap());
+        assert_eq!(tokens.admit(&second, NOW).unwrap().to_string(), "ci");
+        // What cannot be taken changes nothing.
+        for (token, expect) in
+            [("short", "printable"), (&*"x y".repeat(20), "printable"), (&*first, "another one's")]
+        {
+            let error = tokens.bring("b", token, who("ci", Role::Reader)).unwrap_err();
+            assert!(error.contains(expect), "{error}");
+            assert!(tokens.admit(&second, NOW).is_ok());
+        }
+        assert!(tokens.bring("b", &"3".repeat(32), who("ci", Role::Reader)).unwrap());
+        assert_eq!(tokens.admit(&second, NOW), Err(Rejected::Unknown));
+    }
+
+    #[test]
     fn a_damaged_file_is_no_empty_one() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.json");
         std::fs::write(&file, "[{\"id\":").unwrap();
-        let error = Tokens::open(&file, OWNER).unwrap_err();
+        let error = Tokens::open(&file, Some(OWNER)).unwrap_err();
         assert!(matches!(error, TokenError::Damaged { .. }), "{error}");
     }
 

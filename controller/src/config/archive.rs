@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::azure::{self, AzureAccess};
 use super::remote_vault::{self, RemoteVaultConfig};
+use super::secrets::FileSecrets;
 use crate::document::{DocumentError, Value};
 
 /// `[archive]`: the way to the vaults of customers.
@@ -18,14 +19,17 @@ pub struct ArchiveConfig {
 }
 
 /// Reads `[archive]`.
-pub(super) fn parse(value: Value) -> Result<ArchiveConfig, DocumentError> {
+pub(super) fn parse(
+    value: Value,
+    secrets: &mut FileSecrets,
+) -> Result<ArchiveConfig, DocumentError> {
     let keys: Vec<&str> = azure::KEYS.into_iter().chain(["vaults"]).collect();
     let mut table = value.table("[archive]", &keys)?;
-    let azure = azure::parse(&mut table)?;
+    let azure = azure::parse(&mut table, secrets)?;
     let mut vaults: Vec<RemoteVaultConfig> = Vec::new();
     for value in table.optional("vaults").map(Value::one_or_list).unwrap_or_default() {
         let spot = value.spot();
-        let vault = remote_vault::parse(value, "a vault of [[archive.vaults]]")?;
+        let vault = remote_vault::parse(value, "a vault of [[archive.vaults]]", secrets)?;
         if vaults.iter().any(|other| other.uri() == vault.uri()) {
             return Err(spot.wrong("each vault once", format_args!("`{}` again", vault.uri())));
         }

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use super::file::path;
 use super::oidc::{optional_text, url};
+use super::secrets::FileSecrets;
 use crate::document::{DocumentError, Table};
 use crate::identity::{Credential, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
 use crate::remote::Way;
 
 /// The keys of a table with an identity.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "identity",
     "client-id",
     "tenant-id",
     "credentials-dir",
+    "credentials-secret-name",
     "token-file",
     "authority",
     "resource",
@@ -54,14 +56,23 @@ impl Default for AzureAccess {
     }
 }
 
-/// Takes the keys of an identity out of a table.
-pub(super) fn parse(table: &mut Table) -> Result<AzureAccess, DocumentError> {
+/// Takes the keys of an identity out of a table; that a local secret is named is noted in `secrets`.
+pub(super) fn parse(
+    table: &mut Table,
+    secrets: &mut FileSecrets,
+) -> Result<AzureAccess, DocumentError> {
     let spot = table.spot().clone();
     let kind = table.optional("identity");
     let kind = kind.map(|value| value.choice("a kind of identity", &KINDS)).transpose()?;
     let client = optional_text(table, "client-id", "the client id of an identity")?;
     let tenant = optional_text(table, "tenant-id", "the id of a directory (tenant)")?;
     let folder = path(table, "credentials-dir", "the path of a folder")?;
+    let credential = table.optional("credentials-secret-name");
+    let credential = credential.map(|value| secrets.folder(value)).transpose()?;
+    if folder.is_some() && credential.is_some() {
+        return Err(spot.wrong("either `credentials-dir` or `credentials-secret-name`", "both"));
+    }
+    let folder = folder.or(credential);
     let token_file = path(table, "token-file", "the path of a file")?;
     let url_of = |table: &mut Table, key: &str| {
         let value = table.optional(key);
@@ -85,7 +96,8 @@ pub(super) fn parse(table: &mut Table) -> Result<AzureAccess, DocumentError> {
             credential: Credential::Federated { client, token_file },
         },
         (Kind::Application, None) => {
-            let expected = "`credentials-dir` beside a service principal";
+            let expected =
+                "`credentials-dir` or `credentials-secret-name` beside a service principal";
             return Err(spot.wrong(expected, "none"));
         }
         (Kind::Managed | Kind::Federated, Some(_folder)) => {

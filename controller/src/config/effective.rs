@@ -6,7 +6,12 @@ use std::time::Duration;
 
 mod vaults;
 
-use super::{Config, KeyVaultConfig, RotationConfig, TlsConfig, VERIFICATIONS};
+use protocol::id::FabricId;
+
+use super::{
+    Config, ElsewhereToken, KeyVaultConfig, RotationConfig, TlsConfig, TokensConfig, VERIFICATIONS,
+};
+use crate::access::Role;
 use crate::access::oidc::{IssuerSettings, KeysFrom, RoleMapping};
 use crate::duration;
 use crate::reference::ReferenceSettings;
@@ -28,6 +33,7 @@ pub(super) fn render(config: &Config, working_dir: &Path) -> String {
     text.path("platforms-dir", platforms, "the built-in platforms only");
     secrets(&mut text, &config.secrets);
     tls(&mut text, &config.tls);
+    tokens(&mut text, &config.tokens);
     oidc(&mut text, &config.oidc);
     key_vault(&mut text, config.key_vault.as_ref());
     vaults::archive(&mut text, &config.archive);
@@ -58,6 +64,30 @@ fn tls(text: &mut Text<'_>, tls: &TlsConfig) {
     }
 }
 
+fn tokens(text: &mut Text<'_>, tokens: &TokensConfig) {
+    if let Some(admin) = &tokens.admin {
+        text.section("access");
+        text.plain("admin-token", admin.to_toml());
+    }
+    for ElsewhereToken { name, token, grant } in &tokens.others {
+        text.section("[access.token]");
+        text.quoted("name", name);
+        text.plain("token", token.to_toml());
+        granted(text, grant.role, grant.fabric.as_ref(), grant.secret_prefix.as_deref());
+    }
+}
+
+fn granted(text: &mut Text<'_>, role: Role, fabric: Option<&FabricId>, prefix: Option<&str>) {
+    text.quoted("role", role.as_str());
+    match fabric {
+        Some(fabric) => text.quoted("fabric", &fabric.to_string()),
+        None => text.plain("# fabric", "\"…\"   # all"),
+    }
+    if let Some(prefix) = prefix {
+        text.quoted("secret-prefix", prefix);
+    }
+}
+
 fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
     if issuers.is_empty() {
         text.none("[[access.oidc]]", "local tokens only");
@@ -80,14 +110,7 @@ fn oidc(text: &mut Text<'_>, issuers: &[IssuerSettings]) {
             text.section("[access.oidc.roles]");
             text.quoted("claim", claim);
             text.quoted("value", value);
-            text.quoted("role", role.as_str());
-            match fabric {
-                Some(fabric) => text.quoted("fabric", &fabric.to_string()),
-                None => text.plain("# fabric", "\"…\"   # all"),
-            }
-            if let Some(prefix) = secret_prefix {
-                text.quoted("secret-prefix", prefix);
-            }
+            granted(text, *role, fabric.as_ref(), secret_prefix.as_deref());
         }
     }
 }

@@ -9,8 +9,8 @@ use protocol::job::Verification;
 
 use super::secrets::FileSecrets;
 use super::{
-    ArchiveConfig, Config, Flags, KeyVaultConfig, RemoteVaultConfig, RotationConfig, VERIFICATIONS,
-    archive, commit_timer, key_vault, oidc, remote_vault, retention,
+    ArchiveConfig, Config, Flags, KeyVaultConfig, RemoteVaultConfig, RotationConfig, TokensConfig,
+    VERIFICATIONS, access, archive, commit_timer, key_vault, oidc, remote_vault, retention,
 };
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
@@ -77,6 +77,7 @@ pub(super) struct FileConfig {
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
     oidc: Vec<IssuerSettings>,
+    tokens: TokensConfig,
     key_vault: Option<KeyVaultConfig>,
     key_vault_spot: Option<Spot>,
     archive: ArchiveConfig,
@@ -119,6 +120,7 @@ impl FileConfig {
             secrets_template: path(&mut top, "secrets-template", "the path of a template")?,
             ..Self::default()
         };
+        config.secrets = FileSecrets::parse(&mut top)?;
         if let Some(value) = top.optional("store") {
             let mut store = value.table("[store]", &["path"])?;
             config.store_path = path(&mut store, "path", "the path of a database file")?;
@@ -126,7 +128,7 @@ impl FileConfig {
         if let Some(value) = top.optional("vault") {
             let keys: Vec<&str> = VAULT_KEYS.into_iter().chain(remote_vault::keys()).collect();
             let mut vault = value.table("[vault]", &keys)?;
-            config.vault = FileVault::parse(&mut vault)?;
+            config.vault = FileVault::parse(&mut vault, &mut config.secrets)?;
             config.retention = retention::parse(&mut vault)?;
         }
         if let Some(value) = top.optional("agent") {
@@ -134,18 +136,17 @@ impl FileConfig {
             config.sessions_max = number(&mut agent, "sessions-max", "sessions", 2..=10_000)?;
             config.platforms_dir = path(&mut agent, "platforms-dir", "the path of a folder")?;
         }
-        if let Some(value) = top.optional("access") {
-            config.oidc = oidc::parse(value)?;
-        }
         if let Some(value) = top.optional("edge") {
             let spot = value.spot();
             config.key_vault = key_vault::parse(value)?;
             config.key_vault_spot = config.key_vault.as_ref().map(|_served| spot);
         }
-        if let Some(value) = top.optional("archive") {
-            config.archive = archive::parse(value)?;
+        if let Some(value) = top.optional("access") {
+            (config.oidc, config.tokens) = access::parse(value, &mut config.secrets)?;
         }
-        config.secrets = FileSecrets::parse(&mut top)?;
+        if let Some(value) = top.optional("archive") {
+            config.archive = archive::parse(value, &mut config.secrets)?;
+        }
         if let Some(value) = top.optional("rotation") {
             config.rotation = FileRotation::parse(value)?;
         }
@@ -181,6 +182,7 @@ impl FileConfig {
             let error = spot.wrong("the embedded vault", format_args!("`{}`", remote.uri()));
             return Err(error.with_hint(hint));
         }
+        config.tokens = self.tokens;
         config.key_vault = self.key_vault;
         config.archive = archive::place(self.archive, base);
         Ok(config)
@@ -188,13 +190,13 @@ impl FileConfig {
 }
 
 impl FileVault {
-    fn parse(table: &mut Table) -> Result<Self, DocumentError> {
+    fn parse(table: &mut Table, secrets: &mut FileSecrets) -> Result<Self, DocumentError> {
         let spot = table.spot().clone();
         let vault = Self {
             path: path(table, "path", "the path of a database file")?,
             key_file: path(table, "key-file", "the path of a key's file")?,
             passphrase_file: path(table, "passphrase-file", "the path of a passphrase's file")?,
-            remote: remote_vault::optional(table)?,
+            remote: remote_vault::optional(table, secrets)?,
         };
         let of_embedded = [
             ("path", vault.path.is_some()),

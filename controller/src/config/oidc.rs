@@ -9,7 +9,7 @@ use super::file::{path, time};
 use crate::access::oidc::{
     CLOCK_SKEW_DEFAULT, IssuerSettings, KeysFrom, NAME_CLAIM_DEFAULT, REFRESH_DEFAULT, RoleMapping,
 };
-use crate::access::{Role, check_prefix};
+use crate::access::{Grant, Role, check_prefix};
 use crate::document::{DocumentError, Table, Value};
 
 const ISSUER_KEYS: [&str; 9] = [
@@ -40,12 +40,8 @@ const TEXT_BYTES_MAX: usize = 256;
 /// The longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
 
-/// Reads `[access]`.
-pub(super) fn parse(value: Value) -> Result<Vec<IssuerSettings>, DocumentError> {
-    let mut access = value.table("[access]", &["oidc"])?;
-    let Some(issuers) = access.optional("oidc") else {
-        return Ok(Vec::new());
-    };
+/// Reads the list of issuers.
+pub(super) fn parse(issuers: Value) -> Result<Vec<IssuerSettings>, DocumentError> {
     let mut known: Vec<IssuerSettings> = Vec::new();
     for value in issuers.list("a list: [[access.oidc]]")? {
         let spot = value.spot();
@@ -124,13 +120,19 @@ fn role(value: Value) -> Result<RoleMapping, DocumentError> {
     let claim = optional_text(&mut table, "claim", "the name of a claim")?;
     let expected = "what the claim must have among its values";
     let value = text(table.required("value", expected)?, expected)?;
+    let claim = claim.unwrap_or_else(|| CLAIM_DEFAULT.to_owned());
+    let Grant { role, fabric, secret_prefix } = grant(&mut table)?;
+    Ok(RoleMapping { claim, value, role, fabric, secret_prefix })
+}
+
+/// Takes `role`, `fabric` and `secret-prefix`.
+pub(super) fn grant(table: &mut Table) -> Result<Grant, DocumentError> {
     let roles = Role::ALL.map(|role| (role.as_str(), role));
     let role = table.required("role", "a role")?.choice("a role", &roles)?;
     let fabric = table.optional("fabric").map(|value| value.parsed("the id of a fabric"));
-    let claim = claim.unwrap_or_else(|| CLAIM_DEFAULT.to_owned());
     let secret_prefix = table.optional("secret-prefix").map(|value| secret_prefix(value, role));
     let (fabric, secret_prefix) = (fabric.transpose()?, secret_prefix.transpose()?);
-    Ok(RoleMapping { claim, value, role, fabric, secret_prefix })
+    Ok(Grant { role, fabric, secret_prefix })
 }
 
 fn secret_prefix(value: Value, role: Role) -> Result<Arc<str>, DocumentError> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::azure::{self, AzureAccess};
 use super::oidc::optional_text;
+use super::secrets::FileSecrets;
 use crate::document::{DocumentError, Table, Value};
 
 const AZURE_KEYS: [&str; 2] = ["uri", "key-vault-id"];
@@ -42,9 +43,13 @@ impl RemoteVaultConfig {
 }
 
 /// Reads a table with exactly one kind of vault.
-pub(super) fn parse(value: Value, what: &str) -> Result<RemoteVaultConfig, DocumentError> {
+pub(super) fn parse(
+    value: Value,
+    what: &str,
+    secrets: &mut FileSecrets,
+) -> Result<RemoteVaultConfig, DocumentError> {
     let mut table = value.table(what, &KEYS)?;
-    match optional(&mut table)? {
+    match optional(&mut table, secrets)? {
         Some(vault) => Ok(vault),
         None => Err(table.spot().wrong("a kind of vault: `azure-key-vault`", "none")),
     }
@@ -56,13 +61,16 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
 }
 
 /// Takes the kind of vault out of a table, if it has one.
-pub(super) fn optional(table: &mut Table) -> Result<Option<RemoteVaultConfig>, DocumentError> {
+pub(super) fn optional(
+    table: &mut Table,
+    secrets: &mut FileSecrets,
+) -> Result<Option<RemoteVaultConfig>, DocumentError> {
     let Some(value) = table.optional("azure-key-vault") else { return Ok(None) };
     let keys: Vec<&str> = AZURE_KEYS.into_iter().chain(azure::KEYS).collect();
     let mut table = value.table("`azure-key-vault`", &keys)?;
     let uri = table.required("uri", URI)?.read(URI, root)?;
     let id = optional_text(&mut table, "key-vault-id", "the ARM id of the vault")?;
-    let access = azure::parse(&mut table)?;
+    let access = azure::parse(&mut table, secrets)?;
     Ok(Some(RemoteVaultConfig::Azure(AzureVaultConfig { uri, id, access })))
 }
 

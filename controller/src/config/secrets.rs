@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::TlsConfig;
 use super::file::{path, time};
 use crate::document::{DocumentError, Spot, Table, Value};
-use crate::reference::{Kind, Reference, ReferenceSettings};
+use crate::reference::{Kind, LOCAL, LocalName, Reference, ReferenceSettings};
 
 const SECRETS_KEYS: [&str; 7] =
     ["dir", "poll", "vault-suffix", "resource", "authority", "ca-file", "address"];
@@ -65,7 +65,16 @@ impl FileSecrets {
         Ok(())
     }
 
-    fn reference(
+    /// Reads the name of a local secret, and returns its folder: as `dir` has it, which is needed for
+    /// it.
+    pub(super) fn folder(&mut self, value: Value) -> Result<PathBuf, DocumentError> {
+        self.needs_dir.get_or_insert(value.spot());
+        let name = value.read(LOCAL, LocalName::new)?;
+        Ok(self.settings.dir.clone().unwrap_or_default().join(name.as_str()))
+    }
+
+    /// Reads a reference, and notes what it needs.
+    pub(super) fn reference(
         &mut self,
         value: Value,
         what: &str,

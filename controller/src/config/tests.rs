@@ -1,5 +1,6 @@
 use super::*;
 
+mod access;
 mod archive;
 mod key_vault;
 mod oidc;

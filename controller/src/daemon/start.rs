@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::OptionFuture;
 use protocol::id::Epoch;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::archives::RemoteArchives;
 use super::authority::Authority;
 use super::certificate::ServerCertificate;
 use super::key_vault::KeyVault;
 use super::server::Server;
-use super::upkeep::Upkeep;
+use super::tokens::TokenUpkeep;
+use super::upkeep::{self, CertificateUpkeep};
 use super::{Daemon, DaemonError, Hands, Served, ServedVault, World, files};
 use crate::access::oidc::Prepared;
 use crate::access::{Admission, Tokens};
@@ -42,10 +45,7 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     files::make_directory(&dir)?;
     let lock = DataDirLock::acquire(&dir).map_err(|source| DaemonError::Store { source })?;
     let authority = Authority::open(&dir)?;
-    let owner = files::admin_token(&dir)?;
-    let tokens = Tokens::open(&dir.join(data_dir::TOKENS_FILE), &owner)
-        .map_err(|source| DaemonError::Tokens { source })?;
-    drop(owner);
+    let tokens = Arc::new(open_tokens(config, &dir)?);
     let oidc = Prepared::open(&config.oidc).map_err(|source| DaemonError::Oidc { source })?;
     let alias = config.key_vault.as_ref().and_then(KeyVaultConfig::host);
     let certificate = ServerCertificate::issue(authority, config.listen.ip(), alias.as_deref())?;
@@ -66,13 +66,13 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
     let profiles = template.profiles.iter().map(|profile| profile.name.to_string()).collect();
     let archives = Archives { store, vault: kept, rollback };
     let service = open_service(config, hands, template, archives, auditor).await?;
-    let admission = Admission::new(Arc::new(tokens), oidc.start());
+    let admission = Admission::new(Arc::clone(&tokens), oidc.start());
     let resolver = resolver(config);
     let references = Arc::clone(&resolver);
     let served =
         Served { service: &service, admission: &admission, platforms, profiles, references };
     let router = world.routes(served);
-    let upkeep = Upkeep::begin(config, &resolver, &certificate).await;
+    let upkeep = begin_upkeep(config, &resolver, &certificate, &tokens).await;
     let key_vault = match (door, secrets) {
         (Some((api, listener)), Some(secrets)) => {
             let desk = Arc::new(Desk::new(Arc::clone(&service), secrets));
@@ -87,8 +87,35 @@ pub(super) async fn start(config: &Config, world: &impl World) -> Result<Daemon,
         .map_err(|source| DaemonError::Listen { address: config.listen, source })?;
     let url = url(server.address());
     files::replace(&dir.join(data_dir::URL_FILE), format!("{url}\n").as_bytes())?;
-    tell(&dir, &url);
+    tell(config, &dir, &url);
     Ok(Daemon { server, key_vault, service, dir, _upkeep: upkeep, _lock: lock })
+}
+
+/// Opens the tokens that were made here, with the owner's, which is made on the first start unless it
+/// is elsewhere.
+fn open_tokens(config: &Config, dir: &Path) -> Result<Tokens, DaemonError> {
+    let owner = match &config.tokens.admin {
+        Some(_elsewhere) => None,
+        None => Some(files::admin_token(dir)?),
+    };
+    Tokens::open(&dir.join(data_dir::TOKENS_FILE), owner.as_ref().map(|owner| owner.as_str()))
+        .map_err(|source| DaemonError::Tokens { source })
+}
+
+/// Begins to fetch what the configuration refers to, all at once.
+async fn begin_upkeep(
+    config: &Config,
+    resolver: &Arc<Resolver>,
+    certificate: &Arc<ServerCertificate>,
+    tokens: &Arc<Tokens>,
+) -> Vec<AbortOnDropHandle<()>> {
+    let poll = config.secrets.poll;
+    let certificate = CertificateUpkeep::of(config, resolver, certificate);
+    let certificate = OptionFuture::from(certificate.map(|upkeep| upkeep::begin(poll, upkeep)));
+    let tokens = TokenUpkeep::of(config, resolver, tokens);
+    let tokens = OptionFuture::from(tokens.map(|upkeep| upkeep::begin(poll, upkeep)));
+    let (certificate, tokens) = tokio::join!(certificate, tokens);
+    certificate.into_iter().chain(tokens).collect()
 }
 
 /// Makes what follows references.
@@ -312,13 +339,17 @@ fn url(address: SocketAddr) -> String {
     format!("https://{address}")
 }
 
-fn tell(dir: &Path, url: &str) {
+fn tell(config: &Config, dir: &Path, url: &str) {
     let file = |name: &str| dir.join(name).display().to_string();
+    let token = match &config.tokens.admin {
+        Some(elsewhere) => elsewhere.to_string(),
+        None => file(data_dir::TOKEN_FILE),
+    };
     tracing::info!(
         url,
         data_dir = %dir.display(),
         ca = file(data_dir::CA_FILE),
-        token_file = file(data_dir::TOKEN_FILE),
+        token_file = token,
         "serving"
     );
 }

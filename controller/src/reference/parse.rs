@@ -4,7 +4,9 @@ use super::{KeyVaultReference, Kind, LocalName, Reference, VaultCredentials, Vau
 use crate::document::{DocumentError, Table, Value};
 use crate::identity::UserAssigned;
 
-const LOCAL: &str = "the name of a local secret: lower-case letters, digits, `-` and `.`";
+/// What the name of a local secret is expected to be.
+pub(crate) const LOCAL: &str =
+    "the name of a local secret: lower-case letters, digits, `-` and `.`";
 const VAULT: &str = "a vault's name: 3 to 24 letters, digits and `-`, a letter first";
 const DIRECTORY: &str = "the directory (tenant) of the vault: a GUID";
 const NAME: &str = "an object's name: 1 to 127 letters, digits and `-`";

@@ -42,8 +42,8 @@ fn what_is_wrong_with_an_identity_is_told_with_its_place() {
         (
             "credentials-dir = \"aio-akv-sp\"\n",
             "",
-            "line 2, column 1, key `archive`: expected `credentials-dir` beside a service \
-             principal, got none",
+            "line 2, column 1, key `archive`: expected `credentials-dir` or \
+             `credentials-secret-name` beside a service principal, got none",
         ),
         (
             "service-principal",
