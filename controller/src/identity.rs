@@ -17,28 +17,19 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
-use tokio::time::Instant;
-
-pub use self::answer::Token;
 pub use self::error::IdentityError;
 pub use self::settings::{Credential, IdentitySettings, ManagedIdentity, Principal, UserAssigned};
-use crate::error::chain;
-use crate::remote::Pace;
+pub use crate::remote::Token;
+use crate::remote::{Keeper, Margins, Pace};
 
 /// A clock that was handed in: seconds since 1970-01-01T00:00:00Z.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// How long before its end a token is renewed, while it is still used: enough for a service that is
-/// down for a few minutes, and less than the shortest life that Entra ID gives (10 minutes).
-const RENEWED_BEFORE: Duration = Duration::from_secs(300);
-
-/// How long before its end a token is no longer used: the longest way to a vault, and what clocks
-/// may differ by.
-const UNUSED_BEFORE: Duration = Duration::from_secs(30);
-
-/// The pause after a token could not be renewed while the old one can still be used.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+/// A token is renewed early enough for a service that is down for a few minutes, and later than the
+/// shortest life that Entra ID gives has begun (10 minutes). It is no longer used when the longest way
+/// to a vault, and what clocks may differ by, are left.
+const MARGINS: Margins =
+    Margins { renewed: Duration::from_secs(300), unused: Duration::from_secs(30) };
 
 /// One identity, and the tokens that it has been given. Cheap to clone; clones share the tokens.
 #[derive(Clone)]
@@ -47,31 +38,12 @@ pub struct Identity(Arc<Shared>);
 struct Shared {
     source: Source,
     clock: WallClock,
-    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    keepers: Mutex<BTreeMap<String, Arc<Keeper<IdentityError>>>>,
 }
 
 enum Source {
     Imds(imds::Imds),
     Entra(entra::Entra),
-}
-
-/// The token for one resource.
-#[derive(Default)]
-struct Slot {
-    /// Whoever has it asks; the others wait for what is answered.
-    turn: Arc<Turn<()>>,
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    token: Option<Arc<Token>>,
-    /// How many times has been asked to the end.
-    asked: u64,
-    /// Why the last time gave no token.
-    failure: Option<Arc<IdentityError>>,
-    /// No renewal before.
-    quiet_until: Option<Instant>,
 }
 
 impl Identity {
@@ -105,7 +77,7 @@ impl Identity {
                 Source::Entra(entra)
             }
         };
-        Ok(Self(Arc::new(Shared { source, clock, slots: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { source, clock, keepers: Mutex::default() })))
     }
 
     /// Returns the directory (tenant) that gives the tokens; `None` where only the host knows it.
@@ -124,94 +96,29 @@ impl Identity {
     /// # Errors
     /// Returns why there is no token.
     pub async fn token(&self, resource: &str) -> Result<Arc<Token>, Arc<IdentityError>> {
-        let slot = self.slot(resource);
-        let (token, asked, may_renew) = slot.look(Instant::now());
-        if let Some(token) = token {
-            let free = may_renew.then(|| slot.turn.clone().try_lock_owned().ok()).flatten();
-            if let Some(turn) = free {
-                let (identity, resource) = (self.clone(), resource.to_owned());
-                tokio::spawn(async move { identity.ask(&resource, &slot, turn).await });
-            }
-            return Ok(token);
-        }
-        let turn = slot.turn.clone().lock_owned().await;
-        let (token, asked_now, _) = slot.look(Instant::now());
-        if let Some(token) = token {
-            return Ok(token);
-        }
-        if let Some(failure) = slot.known().failure.clone().filter(|_failure| asked_now > asked) {
-            return Err(failure);
-        }
-        self.ask(resource, &slot, turn).await
+        let ask = || {
+            let (identity, resource) = (self.clone(), resource.to_owned());
+            async move { identity.ask(&resource).await }
+        };
+        self.keeper(resource).token(ask).await
     }
 
     /// Forgets a token that a service did not take, unless there is another one by now.
     pub fn reject(&self, resource: &str, token: &Arc<Token>) {
-        let slot = self.slot(resource);
-        let mut known = slot.known();
-        if known.token.as_ref().is_some_and(|own| Arc::ptr_eq(own, token)) {
-            known.token = None;
-        }
+        self.keeper(resource).reject(token);
     }
 
-    async fn ask(
-        &self,
-        resource: &str,
-        slot: &Slot,
-        turn: OwnedMutexGuard<()>,
-    ) -> Result<Arc<Token>, Arc<IdentityError>> {
+    async fn ask(&self, resource: &str) -> Result<Token, IdentityError> {
         let now = (self.0.clock)();
-        let answer = match &self.0.source {
+        match &self.0.source {
             Source::Imds(imds) => imds.token(resource, now).await,
             Source::Entra(entra) => entra.token(resource, now).await,
-        };
-        let told = slot.learn(answer);
-        drop(turn);
-        told
-    }
-
-    fn slot(&self, resource: &str) -> Arc<Slot> {
-        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(resource.to_owned()).or_default())
-    }
-}
-
-impl Slot {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the token if it can be used, how often has been asked, and whether the token should
-    /// be renewed now.
-    fn look(&self, now: Instant) -> (Option<Arc<Token>>, u64, bool) {
-        let known = self.known();
-        let token = known.token.clone().filter(|token| now + UNUSED_BEFORE < token.ends);
-        let is_due = token.as_ref().is_some_and(|token| token.renewed_from <= now);
-        let may_renew = is_due && known.quiet_until.is_none_or(|until| until <= now);
-        (token, known.asked, may_renew)
-    }
-
-    fn learn(
-        &self,
-        answer: Result<Token, IdentityError>,
-    ) -> Result<Arc<Token>, Arc<IdentityError>> {
-        let mut known = self.known();
-        known.asked += 1;
-        match answer {
-            Ok(token) => {
-                let token = Arc::new(token);
-                (known.token, known.failure) = (Some(Arc::clone(&token)), None);
-                known.quiet_until = None;
-                Ok(token)
-            }
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "could not get a token");
-                let error = Arc::new(error);
-                known.failure = Some(Arc::clone(&error));
-                known.quiet_until = Some(Instant::now() + RENEWAL_PAUSE);
-                Err(error)
-            }
         }
+    }
+
+    fn keeper(&self, resource: &str) -> Arc<Keeper<IdentityError>> {
+        let mut keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(keepers.entry(resource.to_owned()).or_default())
     }
 }
 

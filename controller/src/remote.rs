@@ -1,6 +1,11 @@
-//! Services of others over HTTP: whom a client trusts, how much of an answer is read, and how long
-//! to wait before asking again.
+//! Services of others over HTTP: whom a client trusts, how much of an answer is read, how long to
+//! wait before asking again, and the tokens that they give.
 
+mod body;
+mod file;
+mod token;
+
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,18 +13,18 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
-use zeroize::Zeroizing;
 
+pub(crate) use self::body::{body, json};
+pub(crate) use self::file::{FILE_BYTES_MAX, credential};
+pub use self::token::Token;
+pub(crate) use self::token::{Keeper, Margins};
 use crate::trust;
 
 /// The longest that a service may make us wait by `Retry-After`: longer is no throttling any more
 /// but a service that is down, which is told.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-
-/// The room for an answer that does not say how long it is, in bytes.
-const FIRST_BYTES: usize = 16 << 10;
 
 /// The most that is shown of what a service says, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 300;
@@ -138,30 +143,32 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, WayError> {
     trust::tls(ca_file).map_err(|what| WayError::Authorities { whose, what })
 }
 
-/// Reads an answer of at most `max` bytes, into memory that is overwritten; `None` if it is longer.
+/// Sends a request, again and again while `pause` says that this may help: after how many attempts,
+/// and what the last one was answered, or `None` where it was not.
 ///
 /// # Errors
-/// Returns why it could not be read.
-pub(crate) async fn body(
-    mut response: Response,
-    max: usize,
-) -> Result<Option<Zeroizing<Vec<u8>>>, reqwest::Error> {
-    let told = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut text = Zeroizing::new(Vec::with_capacity(told.unwrap_or(FIRST_BYTES).min(max)));
-    while let Some(chunk) = response.chunk().await? {
-        let length = text.len() + chunk.len();
-        if length > max {
-            return Ok(None);
+/// Returns what the last attempt failed with.
+pub(crate) async fn until_answered<E, F>(
+    mut once: impl FnMut() -> F,
+    pause: impl Fn(u32, Option<&Response>) -> Option<Duration>,
+) -> Result<Response, E>
+where
+    F: Future<Output = Result<Response, E>>,
+{
+    let mut tried = 0;
+    loop {
+        let answer = once().await;
+        tried += 1;
+        match pause(tried, answer.as_ref().ok()) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return answer,
         }
-        if length > text.capacity() {
-            // Grown by hand: a buffer that grows by itself leaves what was in it behind.
-            let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * text.capacity())));
-            larger.extend_from_slice(&text);
-            text = larger;
-        }
-        text.extend_from_slice(&chunk);
     }
-    Ok(Some(text))
+}
+
+/// Tells whether a service that answers so may do what it is asked a little later.
+pub(crate) fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
 /// Returns how long a service asks us to wait. A date, which no service here sends, is not read.

@@ -31,7 +31,7 @@ const CONTROLLER: &str = "
     error:
     pkcs12:
     trust:
-    remote: trust
+    remote: error trust
     identity: error remote
     key_vault: error identity remote
     client: error trust

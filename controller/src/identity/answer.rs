@@ -1,51 +1,17 @@
 //! What is answered to whoever asks for a token.
 
-use std::fmt;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{IdentityError, RENEWED_BEFORE};
+use super::{IdentityError, MARGINS, Token};
 use crate::remote;
 
 /// The largest answer, in bytes. Tokens with many groups have some 10 KiB.
 const BYTES_MAX: usize = 64 << 10;
-
-/// A token, ready to be sent, and how long it is good. Times are the process's own: a wall clock
-/// that is set does not make a token younger or older.
-pub struct Token {
-    /// `Bearer …`, marked as sensitive.
-    header: HeaderValue,
-    /// It is renewed from here on.
-    pub(super) renewed_from: Instant,
-    /// It ends here.
-    pub(super) ends: Instant,
-}
-
-impl Token {
-    /// Returns the value of `Authorization`.
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.header.clone()
-    }
-
-    /// Makes a token that nobody gave.
-    #[cfg(test)]
-    pub(super) fn for_tests(renewed_from: Instant, ends: Instant) -> Self {
-        Self { header: HeaderValue::from_static("Bearer test"), renewed_from, ends }
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
 
 /// A token as it is given. IMDS writes numbers as texts, Entra ID as numbers.
 #[derive(Deserialize)]
@@ -100,11 +66,7 @@ pub(super) async fn read(
     if life.is_zero() {
         return Err(wrong("one that has ended"));
     }
-    let header = header(&given.access_token).ok_or_else(|| wrong("no token"))?;
-    let asked = Instant::now();
-    // Also tokens that live shorter than usual are used for half of their life.
-    let renewed_from = asked + life.saturating_sub(RENEWED_BEFORE.min(life / 2));
-    Ok(Token { header, renewed_from, ends: asked + life })
+    Token::new("Bearer ", &given.access_token, life, MARGINS).ok_or_else(|| wrong("no token"))
 }
 
 /// How long a token is good. The seconds that remain are believed before a date, which depends on
@@ -118,16 +80,6 @@ fn life(given: &Given, now: u64) -> Option<Duration> {
         (None, by_date) => by_date?,
     };
     Some(Duration::from_secs(seconds.min(7 * 86_400)))
-}
-
-fn header(token: &str) -> Option<HeaderValue> {
-    if token.is_empty() || token.contains(char::is_whitespace) {
-        return None;
-    }
-    let line = Zeroizing::new(format!("Bearer {token}").into_bytes());
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(line)).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 fn refusal(place: &str, status: StatusCode, body: &[u8]) -> IdentityError {
@@ -160,15 +112,5 @@ mod tests {
         assert_eq!(life_of(r#"{"access_token": "t", "expires_on": 1000}"#, 1_100), Some(0));
         assert_eq!(life_of(r#"{"access_token": "t"}"#, 0), None);
         assert_eq!(life_of(r#"{"access_token": "t", "expires_in": "soon"}"#, 0), None);
-    }
-
-    #[test]
-    fn a_token_is_in_no_debug_output() {
-        let header = header("Canary-4711").unwrap();
-        let now = Instant::now();
-        let token = Token { header, renewed_from: now, ends: now };
-        assert!(!format!("{token:?} {:?}", token.header()).contains("Canary"));
-        assert_eq!(super::header("two words"), None);
-        assert_eq!(super::header(""), None);
     }
 }

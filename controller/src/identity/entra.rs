@@ -3,17 +3,15 @@
 //! Source: Microsoft identity platform, "OAuth 2.0 client credentials flow", first case (shared
 //! secret) and third case (federated credential).
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use axum::body::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Response, Url};
 use zeroize::Zeroizing;
 
 use super::{Credential, IdentityError, Token, answer};
-use crate::remote::{self, Pace, Way};
+use crate::remote::{self, FILE_BYTES_MAX, Pace, Way};
 
 /// The public cloud's.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -29,9 +27,6 @@ const SECRET_FILE: &str = "clientsecret";
 
 /// How a token of another provider is named in a request.
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// The largest file of a credential, in bytes: room for a long token.
-const FILE_BYTES_MAX: usize = 32 << 10;
 
 /// An application in a directory.
 pub(super) struct Entra {
@@ -79,28 +74,24 @@ impl Entra {
 
     /// Asks for a token, a few times if the service is busy or down.
     pub(super) async fn token(&self, resource: &str, now: u64) -> Result<Token, IdentityError> {
-        let mut tried = 0;
-        loop {
+        let once = || async {
             // Read again: who waits for a service may have got a new secret meanwhile.
             let form = self.form(resource).await?;
             let request = self.http.post(self.url.clone());
             let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
             let sent = request.body(Bytes::from_owner(form)).send().await;
-            let response = sent.map_err(|source| IdentityError::Reach {
+            sent.map_err(|source| IdentityError::Reach {
                 place: self.place.clone(),
                 source: source.without_url(),
-            })?;
-            tried += 1;
-            match self.pause(tried, response.status(), response.headers()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return answer::read(&self.place, response, now).await,
-            }
-        }
-    }
-
-    fn pause(&self, tried: u32, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-        let may_help = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        may_help.then(|| self.pace.pause(tried, remote::retry_after(headers))).flatten()
+            })
+        };
+        let pause = |tried, answer: Option<&Response>| {
+            let busy = |answer: &&Response| remote::is_busy(answer.status());
+            let asked = remote::retry_after(answer.filter(busy)?.headers());
+            self.pace.pause(tried, asked)
+        };
+        let response = remote::until_answered(once, pause).await?;
+        answer::read(&self.place, response, now).await
     }
 
     async fn form(&self, resource: &str) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
@@ -172,22 +163,10 @@ fn proof(
     }
 }
 
-/// Reads a file in a thread that may wait for a disk; white space around its text is no part of it.
 async fn read(file: &Path, expected: &'static str) -> Result<Zeroizing<String>, IdentityError> {
-    let path = file.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_now(&path));
-    let read = reading.await.unwrap_or_else(|source| Err(io::Error::other(source)));
+    let read = remote::credential(file).await;
     let text = read.map_err(|source| IdentityError::File { file: file.to_owned(), source })?;
-    let text = text.filter(|text| !text.is_empty());
     text.ok_or_else(|| IdentityError::Content { file: file.to_owned(), expected })
-}
-
-fn read_now(file: &Path) -> io::Result<Option<Zeroizing<String>>> {
-    let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX + 1));
-    std::fs::File::open(file)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
-    let fits = text.len() <= FILE_BYTES_MAX;
-    let text = str::from_utf8(&text).ok().filter(|_text| fits);
-    Ok(text.map(|text| Zeroizing::new(text.trim().to_owned())))
 }
 
 /// A form, in memory that is overwritten: it holds a secret.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 
 use super::settings::UserAssigned;
 use super::{IdentityError, ManagedIdentity, Token, answer};
@@ -68,19 +68,18 @@ impl Imds {
             };
             url.query_pairs_mut().append_pair(key, id);
         }
-        let mut tried = 0;
-        loop {
+        let once = || async {
             let request = self.http.get(url.clone()).header("Metadata", "true");
-            let response = request.send().await.map_err(|source| IdentityError::Reach {
+            request.send().await.map_err(|source| IdentityError::Reach {
                 place: self.place.clone(),
                 source: source.without_url(),
-            })?;
-            tried += 1;
-            match self.pause(tried, response.status(), response.headers()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return answer::read(&self.place, response, now).await,
-            }
-        }
+            })
+        };
+        let pause = |tried, answer: Option<&Response>| {
+            answer.and_then(|answer| self.pause(tried, answer.status(), answer.headers()))
+        };
+        let response = remote::until_answered(once, pause).await?;
+        answer::read(&self.place, response, now).await
     }
 
     fn pause(&self, tried: u32, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {

@@ -1,6 +1,5 @@
 //! One request to a vault: with a token, again where that may help, and its answer.
 
-use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -33,20 +32,6 @@ pub(super) struct Call {
     body: Option<Bytes>,
 }
 
-/// Counts what is written: a buffer that has to grow would leave copies of a value behind.
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What a vault answered to a request that it did.
 pub(super) struct Answer {
     doing: String,
@@ -62,11 +47,8 @@ impl Call {
     /// Gives it a body, in memory that is overwritten.
     pub(super) fn with(self, body: &impl Serialize) -> Result<Self, KeyVaultError> {
         let failed = |source| KeyVaultError::Body { doing: self.doing.clone(), source };
-        let mut length = Length(0);
-        serde_json::to_writer(&mut length, body).map_err(failed)?;
-        let mut text = Zeroizing::new(Vec::with_capacity(length.0));
-        serde_json::to_writer(&mut *text, body).map_err(failed)?;
-        Ok(Self { body: Some(Bytes::from_owner(text)), ..self })
+        let body = remote::json(body).map_err(failed)?;
+        Ok(Self { body: Some(body), ..self })
     }
 
     /// Tells whether doing it twice is the same as once. A value that is set twice has two versions.
@@ -94,34 +76,21 @@ impl KeyVault {
     }
 
     async fn send_until_answered(&self, call: Call) -> Result<Answer, KeyVaultError> {
-        let (mut tried, mut is_second_token) = (0, false);
+        let mut is_second_token = false;
         loop {
             let resource = self.resource(&call.doing).await?;
             let token = self.identity.token(&resource).await.map_err(|source| {
                 KeyVaultError::Identity { doing: call.doing.clone(), vault: self.uri(), source }
             })?;
-            tried += 1;
-            let response = match self.once(&call, &token).await {
-                Ok(response) => response,
-                Err(error) => match self.pause_lost(&call, tried) {
-                    Some(pause) => {
-                        tokio::time::sleep(pause).await;
-                        continue;
-                    }
-                    None => return Err(error),
-                },
-            };
-            let status = response.status();
-            if status == StatusCode::UNAUTHORIZED && !is_second_token {
-                is_second_token = true;
-                self.identity.reject(&resource, &token);
-                self.learn(response.headers())?;
-                continue;
+            let once = || self.once(&call, &token);
+            let pause = |tried, answer: Option<&Response>| self.pause(&call, tried, answer);
+            let response = remote::until_answered(once, pause).await?;
+            if response.status() != StatusCode::UNAUTHORIZED || is_second_token {
+                return self.answer(call, response).await;
             }
-            match self.pause(&call, tried, status, response.headers()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return self.answer(call, response).await,
-            }
+            is_second_token = true;
+            self.identity.reject(&resource, &token);
+            self.learn(response.headers())?;
         }
     }
 
@@ -139,22 +108,16 @@ impl KeyVault {
         KeyVaultError::Reach { doing, vault, source: source.without_url() }
     }
 
-    fn pause_lost(&self, call: &Call, tried: u32) -> Option<Duration> {
-        let may_repeat = call.is_repeatable() && tried < LOST_TRIES;
-        may_repeat.then(|| self.pace.pause(tried, None)).flatten()
-    }
-
     /// How long to wait before a request is made again. 429 says that nothing was done.
-    fn pause(
-        &self,
-        call: &Call,
-        tried: u32,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Option<Duration> {
+    fn pause(&self, call: &Call, tried: u32, answer: Option<&Response>) -> Option<Duration> {
+        let Some(answer) = answer else {
+            let may_repeat = call.is_repeatable() && tried < LOST_TRIES;
+            return may_repeat.then(|| self.pace.pause(tried, None)).flatten();
+        };
+        let status = answer.status();
         let is_down = status == StatusCode::REQUEST_TIMEOUT || status.is_server_error();
         let may_help = status == StatusCode::TOO_MANY_REQUESTS || (is_down && call.is_repeatable());
-        may_help.then(|| self.pace.pause(tried, remote::retry_after(headers))).flatten()
+        may_help.then(|| self.pace.pause(tried, remote::retry_after(answer.headers()))).flatten()
     }
 
     /// Returns the resource that the vault wants tokens for. It is asked without any, once.
@@ -163,22 +126,22 @@ impl KeyVault {
         if let Some(resource) = known() {
             return Ok(resource);
         }
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let request = self.http.get(self.url(&["secrets"])?);
-            let response = request.send().await.map_err(|source| self.lost(doing, source))?;
-            let (status, headers) = (response.status(), response.headers());
-            let call = Call::new(Method::GET, self.base.clone(), doing.to_owned());
-            if status == StatusCode::UNAUTHORIZED {
-                self.learn(headers)?;
-                return known().ok_or_else(|| self.no_challenge());
+        let url = self.url(&["secrets"])?;
+        let call = Call::new(Method::GET, url, doing.to_owned());
+        let once = || async {
+            let request = self.http.get(call.url.clone());
+            request.send().await.map_err(|source| self.lost(doing, source))
+        };
+        // Whoever does not answer at all is told at once: nothing was asked for yet.
+        let pause = |tried, answer: Option<&Response>| self.pause(&call, tried, Some(answer?));
+        let response = remote::until_answered(once, pause).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {
+                self.learn(response.headers())?;
+                known().ok_or_else(|| self.no_challenge())
             }
-            match self.pause(&call, tried, status, headers) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None if status.is_success() => return Err(self.no_challenge()),
-                None => return Err(self.refusal(call, response).await),
-            }
+            status if status.is_success() => Err(self.no_challenge()),
+            _ => Err(self.refusal(call, response).await),
         }
     }
 
