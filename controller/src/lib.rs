@@ -25,6 +25,7 @@ pub mod identity;
 pub mod inventory;
 pub mod journal;
 pub mod key_vault;
+pub mod kv2;
 pub mod model;
 pub mod naming;
 pub mod offline;

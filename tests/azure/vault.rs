@@ -4,9 +4,8 @@ use std::sync::Mutex;
 
 use controller::error::Fault as Whose;
 use controller::key_vault::{KeyVault, KeyVaultError};
-use controller::vault::azure::Label;
 use controller::vault::contract::{contract, password};
-use controller::vault::{Tag, Vault, VaultError};
+use controller::vault::{Label, Tag, Vault, VaultError};
 
 use crate::world::{PACE, World, name};
 

@@ -34,6 +34,7 @@ const CONTROLLER: &str = "
     remote: error trust
     identity: error remote
     key_vault: error identity remote
+    kv2: error remote
     client: error trust
     disk: error
     document: error
@@ -43,7 +44,7 @@ const CONTROLLER: &str = "
     inventory: document duration error naming reference
     store: disk error
     template: document error
-    vault: age disk error key_vault naming remote
+    vault: age disk error key_vault kv2 naming remote
     rollback: disk error naming store vault
     generate: error template
     model: inventory naming

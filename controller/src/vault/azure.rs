@@ -17,7 +17,6 @@
 //! values when its retention is over: 7 to 90 days. Whoever may purge can do so at once. A name that
 //! is needed again before is recovered.
 
-mod line;
 mod put;
 
 use std::sync::Arc;
@@ -28,9 +27,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use self::line::Line;
 use self::put::Item;
-use super::{Clock, Tag, Vault, VaultError, VersionInfo};
+use super::line::Line;
+use super::{Clock, Label, Tag, Vault, VaultError, VersionInfo};
 use crate::key_vault::{KeyVault, KeyVaultError, Properties};
 use crate::naming::SecretName;
 use crate::remote::Pace;
@@ -50,27 +49,6 @@ const CONTENT_TYPE: &str = "text/plain";
 /// Requests at once: a rotation of 22 secrets needs three rounds of writes, and one that writes more
 /// is throttled by the vault (300 writes in 10 seconds), not by us.
 const AT_ONCE: usize = 8;
-
-/// What a version is to its secret, for those who look into the vault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
-    /// On its way to the devices.
-    Pending,
-    /// On the devices.
-    Current,
-    /// On the devices before.
-    Previous,
-}
-
-impl Label {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Current => "CURRENT",
-            Self::Previous => "PREVIOUS",
-        }
-    }
-}
 
 /// An Azure Key Vault, used through its secrets. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use crate::age::AgeError;
 use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::key_vault::KeyVaultError;
+use crate::kv2::Kv2Error;
 use crate::naming::SecretName;
 
 /// Tells why a vault did not do what it was asked. Never contains a value.
@@ -193,10 +194,13 @@ pub enum VaultError {
         /// Why not.
         reason: String,
     },
-    /// A vault that others run refused or failed.
+    /// An Azure Key Vault refused or failed.
     #[error(transparent)]
     Remote(Box<KeyVaultError>),
-    /// The same, after some of the values of a set were stored.
+    /// A HashiCorp Vault or OpenBao refused or failed.
+    #[error(transparent)]
+    Hashicorp(Box<Kv2Error>),
+    /// A vault that others run refused or failed after some of the values of a set were stored.
     #[error("store {asked} values in the vault: {stored} are stored")]
     Partial {
         /// How many were to be stored.
@@ -204,7 +208,7 @@ pub enum VaultError {
         /// How many are.
         stored: usize,
         /// Why the others are not.
-        source: Box<KeyVaultError>,
+        source: Box<Self>,
     },
     /// The disk or the database file failed.
     #[error(transparent)]
@@ -217,6 +221,12 @@ impl From<KeyVaultError> for VaultError {
     }
 }
 
+impl From<Kv2Error> for VaultError {
+    fn from(source: Kv2Error) -> Self {
+        Self::Hashicorp(Box::new(source))
+    }
+}
+
 impl VaultError {
     /// Tells whether the change may have become durable although it was reported as failed.
     #[must_use]
@@ -224,6 +234,7 @@ impl VaultError {
         match self {
             Self::Unreachable { .. } | Self::Partial { .. } => true,
             Self::Remote(source) => source.is_outcome_unknown(),
+            Self::Hashicorp(source) => source.is_outcome_unknown(),
             Self::Disk(disk) => disk.is_outcome_unknown(),
             _ => false,
         }
@@ -296,7 +307,9 @@ impl VaultError {
                 file.display()
             ),
             Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
-            Self::Remote(source) | Self::Partial { source, .. } => return source.hint(),
+            Self::Remote(source) => return source.hint(),
+            Self::Hashicorp(source) => return source.hint(),
+            Self::Partial { source, .. } => return source.hint(),
             Self::Disk(disk) => return disk.hint(),
             Self::Cipher { .. } | Self::Short { .. } => return None,
         })
@@ -330,7 +343,9 @@ impl VaultError {
             | Self::Terminal { .. } => Fault::Operator,
             Self::Damaged { .. } | Self::Unreachable { .. } | Self::Cipher { .. } => Fault::Vault,
             Self::Short { .. } => Fault::Bug,
-            Self::Remote(source) | Self::Partial { source, .. } => source.fault(),
+            Self::Remote(source) => source.fault(),
+            Self::Hashicorp(source) => source.fault(),
+            Self::Partial { source, .. } => source.fault(),
             Self::Disk(disk) => disk.fault(),
         }
     }

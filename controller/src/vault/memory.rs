@@ -318,7 +318,7 @@ impl Vault for MemoryVault {
                 secrets.entry(key(name)).or_default().push(record);
                 versions.push(version);
             }
-            let source = || Box::new(refused(429, "Throttled"));
+            let source = || Box::new(refusal(429, "Throttled"));
             match half {
                 true => Err(VaultError::Partial { asked, stored, source: source() }),
                 false => Ok(versions),

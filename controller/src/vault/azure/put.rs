@@ -81,7 +81,7 @@ impl Shared {
             putting.buffer_unordered(AT_ONCE).try_collect().await;
         let put = put.map_err(|source| match stored.load(Ordering::SeqCst) {
             0 => VaultError::from(source),
-            stored => VaultError::Partial { asked, stored, source: Box::new(source) },
+            stored => VaultError::Partial { asked, stored, source: Box::new(source.into()) },
         })?;
         let put: BTreeMap<usize, SecretVersion> = put.into_iter().flatten().collect();
         let got = put.len();
