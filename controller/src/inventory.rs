@@ -19,7 +19,10 @@ use protocol::id::{FabricId, ProfileName, ResourceName};
 use protocol::status::DeviceRole;
 use serde::{Deserialize, Serialize};
 
-pub use self::archive::{ArchiveIdentity, SecretArchive};
+pub use self::archive::{
+    ArchiveChange, ArchiveIdentity, ArchiveSettings, DeprecatedArchive, DeprecatedChange,
+    SecretArchive, SettingsChange, ToldArchive,
+};
 pub use self::objection::Objection;
 pub use self::passwords::CurrentPasswords;
 pub use self::read::{FILE_BYTES_MAX, InventoryError, private_text, stream_text};

@@ -5,9 +5,9 @@ use harness::process::Said;
 use harness::simulated::{Accepts, Simulated};
 use harness::site::{IMPATIENT, Site};
 use harness::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, trusting};
 
 const PROFILES: [&str; 3] = ["admin", "TelcoRO", "AzureOperatorRW"];
 
@@ -120,4 +120,66 @@ async fn a_vault_that_is_closed_during_a_rotation_gets_everything_when_it_opens_
         until_copied(&site);
         let _verified = site.keyturn(&["archive", "verify"]).expect(0);
     });
+}
+
+/// Asks the daemon's API as its owner.
+async fn patch(site: &Site, url: &str, properties: Value) -> Value {
+    let fabric = site.keyturn(&["fabric", "show", "-o", "json"]).expect(0).json();
+    let path = fabric["id"].as_str().unwrap();
+    let token = std::fs::read_to_string(site.path("data/admin.token")).unwrap();
+    let authority = std::fs::read(site.path("data/ca.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(trusting(&authority))
+        .no_proxy()
+        .build()
+        .unwrap();
+    let request = client
+        .patch(format!("{url}{path}?api-version=2025-07-15"))
+        .bearer_auth(token.trim())
+        .header("content-type", "application/json")
+        .body(json!({ "properties": properties }).to_string());
+    let answer = request.send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_over_the_api_lead_to_a_customers_vault_by_the_identity_that_they_name() {
+    let world = World::start().await;
+    let (site, lab) = installation(&world);
+    // The inventory names no archive.
+    let silent = std::fs::read_to_string(lab.path("fabric.toml")).unwrap();
+    let silent = silent.lines().filter(|line| !line.starts_with("secret-archive"));
+    std::fs::write(lab.path("fabric.toml"), silent.collect::<Vec<_>>().join("\n")).unwrap();
+    let start = || {
+        let mut command = site.command();
+        command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", world.azure.imds_uri());
+        site.serve_by(command).unwrap()
+    };
+    let server = start();
+    tokio::task::block_in_place(|| apply(&site, &lab).expect(0));
+    let identity = json!({"identityType": "SystemAssignedIdentity"});
+    let settings = json!({"vaultUri": world.azure.vault_uri(), "associatedIdentity": identity});
+    let asked = world.azure.asked("imds");
+    let shown = patch(&site, &server.url, json!({ "secretArchiveSettings": settings })).await;
+    assert_eq!(shown["properties"]["secretArchiveSettings"], settings);
+    assert!(world.azure.asked("imds") > asked, "it was tried out by the host's identity");
+    // Killed and started again, and its inventory applied once more: the settings are kept.
+    drop(server);
+    let server = start();
+    tokio::task::block_in_place(|| {
+        let _applied = apply(&site, &lab).expect(0);
+        let said = site.keyturn(&["fabric", "show"]).expect(0);
+        let _shown = said.says(&[&world.azure.vault_uri(), "SystemAssignedIdentity"]);
+        let _rotated = site.keyturn(&["fabric", "rotate-password"]).expect(0);
+        until_copied(&site);
+        let args = ["secret", "show", "--device", "ce-01", "--user", "admin", "-o", "json"];
+        let reference = site.keyturn(&args).expect(0).json()["secretArchiveReference"].clone();
+        let copies = world.azure.values(reference["secretName"].as_str().unwrap());
+        assert_eq!(copies, [site.reveal("ce-01", "admin").value]);
+    });
+    let shown = patch(&site, &server.url, json!({ "secretArchiveSettings": null })).await;
+    assert_eq!(shown["properties"]["secretArchiveSettings"], Value::Null);
+    tokio::task::block_in_place(|| assert_eq!(status(&site)["secretArchive"], Value::Null));
 }

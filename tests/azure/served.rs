@@ -7,7 +7,7 @@ use fixtures::key_vault::{Fault, TENANT, VAULT};
 use harness::site::{Server, Site};
 use harness::wait;
 
-use crate::world::{World, certificate, pkcs12};
+use crate::world::{World, certificate, pkcs12, trusting};
 
 /// The shortest that can be configured.
 const POLL: &str = "10s";
@@ -51,18 +51,8 @@ fn renew(world: &World) -> String {
 /// Tells whether a client that trusts this authority takes the server's certificate by its name.
 async fn is_taken(server: &Server, authority: &str) -> bool {
     let port = server.url.rsplit(':').next().unwrap().parse().unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(rustls::pki_types::pem::PemObject::from_pem_slice(authority.as_bytes()).unwrap())
-        .unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(trusting(authority.as_bytes()))
         .no_proxy()
         .resolve("keyturn.test", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
         .build()

@@ -143,6 +143,19 @@ pub(crate) fn pkcs12((leaf, key, root): &(String, String, String), options: &[&s
     run(Command::new("openssl").args(["base64", "-A", "-in", &to]), "").expect(0).out
 }
 
+/// What a client needs that trusts one authority and no other.
+pub(crate) fn trusting(authority: &[u8]) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = rustls::pki_types::pem::PemObject::from_pem_slice(authority).unwrap();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

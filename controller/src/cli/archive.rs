@@ -44,6 +44,7 @@ fn shown(answer: Value, id: &str, terminal: &mut Terminal) -> Result<(), Failure
         };
         let rows = [
             ("Vault", used),
+            ("Set by", text(status, "/secretArchive/setBy")),
             ("Copied", text(status, "/copied")),
             ("Pending", text(status, "/pending")),
             ("Pending since", text(status, "/pendingSince")),

@@ -110,8 +110,32 @@ fn fabric_table(fabric: &Value) -> String {
         ("Not in sync", or_none(failed.join(", "))),
         ("Terminal server", synchronization(list(fabric, server))),
         ("Password sets in use", text(fabric, "/uniquePasswordSetCount")),
+        ("Secret archive", or_none(archive(fabric))),
     ];
     table(["Fabric", ""], rows.map(|(name, value)| [name.to_owned(), value]).to_vec())
+}
+
+/// Says to which vault of the customer's secrets are copied, and as whom.
+fn archive(fabric: &Value) -> String {
+    let at = |pointer: &str| {
+        let value = fabric.pointer(&format!("/properties{pointer}")).and_then(Value::as_str);
+        value.map(str::to_owned)
+    };
+    let id = at("/secretArchive/keyVaultId");
+    if fabric.pointer("/properties/secretArchiveSettings").is_some() {
+        let vault = at("/secretArchiveSettings/vaultUri").or(id).unwrap_or_default();
+        let identity = "/secretArchiveSettings/associatedIdentity";
+        let named = at(&format!("{identity}/userAssignedIdentityResourceId"));
+        return match named.or_else(|| at(&format!("{identity}/identityType"))) {
+            Some(identity) => format!("{vault} as {identity}"),
+            None => vault,
+        };
+    }
+    match (id, at("/secretArchive/useKeyVault").as_deref()) {
+        (Some(id), Some("True")) => id,
+        (Some(id), _) => format!("{id} (not used)"),
+        (None, _) => String::new(),
+    }
 }
 
 async fn show_plan(client: &Client, plan: &Plan, terminal: &mut Terminal) -> Result<(), Failure> {

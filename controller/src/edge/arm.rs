@@ -6,6 +6,7 @@
 //! says what ARM has no words for. No answer ever carries a password.
 
 mod action;
+mod archive;
 mod declare;
 mod directory;
 mod extension;
@@ -69,7 +70,7 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
     let target = path::parse(path)?;
     let verb = target.verb(request.method())?;
     let deed = target.deed(door, verb)?;
-    // What a PUT needs depends on what it says: the door is opened when that is known.
+    // What a request needs may depend on what it says: the door is opened when that is known.
     match &target {
         Target::Fabric(id) if verb == Verb::Put => {
             deed.check(&caller)?;
@@ -80,6 +81,12 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
             deed.check(&caller)?;
             Query::read(request.uri())?;
             return declare::device(door, &caller, id, *kind, request).await;
+        }
+        Target::Fabric(id) if verb == Verb::Patch => {
+            deed.check(&caller)?;
+            Query::read(request.uri())?;
+            let service = update::fabric(door, &caller, id, request).await?;
+            return show_fabric(service, id);
         }
         _ => {}
     }
@@ -103,12 +110,7 @@ async fn answer(door: &Door, path: &str, request: Request) -> Result<Response, A
         Target::List { kind, scope } => {
             list::list(service, &caller, kind, &scope, &query, &request)
         }
-        Target::Fabric(id) => {
-            if verb == Verb::Patch {
-                update::fabric(service, &id, request).await?;
-            }
-            show_fabric(service, &id)
-        }
+        Target::Fabric(id) => show_fabric(service, &id),
         Target::Device(id, _kind) => {
             if verb == Verb::Patch {
                 update::device(service, &id, request).await?;

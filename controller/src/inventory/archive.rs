@@ -1,8 +1,14 @@
 //! The customer's own vault, to which the secrets of a fabric are copied: what the documents call
 //! its secret archive.
 
+mod told;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::told::{
+    ArchiveChange, ArchiveSettings, DeprecatedArchive, DeprecatedChange, SettingsChange,
+    ToldArchive,
+};
 use crate::document::{DocumentError, Table, Value};
 
 const KEYS: [&str; 4] = ["vault-uri", "key-vault-id", "use-key-vault", "associated-identity"];
@@ -32,6 +38,10 @@ pub struct SecretArchive {
     /// Who Keyturn is to the vault; `None`: whoever the installation is otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub associated_identity: Option<ArchiveIdentity>,
+    /// What was told over the API, if that is where it comes from: an inventory that names no
+    /// archive leaves it alone then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_api: Option<ToldArchive>,
 }
 
 /// A managed identity of the host.
@@ -63,7 +73,7 @@ impl SecretArchive {
         };
         let vault_uri = match (vault_uri, &id) {
             (Some(uri), _) => base(uri).ok_or(("vault-uri", URI))?,
-            (None, Some((_id, name))) => format!("https://{}.{DOMAIN}", name.to_ascii_lowercase()),
+            (None, Some((_id, name))) => uri_of(name),
             (None, None) => return Err(("vault-uri", "`vault-uri` or `key-vault-id`")),
         };
         if let Some(ArchiveIdentity::UserAssigned(id)) = &associated_identity
@@ -72,7 +82,8 @@ impl SecretArchive {
             return Err(("associated-identity", IDENTITY_ID));
         }
         let key_vault_id = id.map(|(id, _name)| id);
-        Ok(Self { vault_uri, key_vault_id, use_key_vault, associated_identity })
+        let over_api = None;
+        Ok(Self { vault_uri, key_vault_id, use_key_vault, associated_identity, over_api })
     }
 
     /// Returns the vault that secrets are copied to now.
@@ -121,6 +132,11 @@ fn base(text: &str) -> Option<String> {
     let is_plain = url.query().is_none() && url.fragment().is_none();
     let is_base = url.scheme() == "https" && url.has_host() && nobody && is_plain;
     is_base.then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// The URI of a vault in the public cloud.
+fn uri_of(name: &str) -> String {
+    format!("https://{}.{DOMAIN}", name.to_ascii_lowercase())
 }
 
 /// The vault's name in its ARM id.

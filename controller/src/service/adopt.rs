@@ -47,13 +47,16 @@ impl Service {
     /// refers to.
     pub async fn apply(
         &self,
-        inventory: Inventory,
+        mut inventory: Inventory,
         passwords: CurrentPasswords,
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
         inventory
             .check(Some(&self.platforms()))
             .map_err(|source| ServiceError::Inventory { source })?;
+        if inventory.fabric.secret_archive.is_none() {
+            inventory.fabric.secret_archive = self.archive_over_api(&inventory.fabric.id);
+        }
         self.adopt(&inventory, &passwords).await
     }
 
@@ -94,7 +97,8 @@ impl Service {
         }
         if !nothing {
             self.admit_declaration(&before, &draft)?;
-            self.check_archive(&before, &inventory.fabric, known.is_some()).await?;
+            let archive = known.as_ref().and(before.spec.secret_archive.as_ref());
+            self.check_archive(archive, &inventory.fabric).await?;
             let keeper = match known {
                 Some(keeper) => keeper,
                 None => self.declare(&before).await?,

@@ -188,15 +188,14 @@ impl Service {
         Ok(Arc::new(Bounded::new(sink)))
     }
 
-    /// Tries the customer's vault out where one is declared that was not used before.
+    /// Tries the customer's vault out where one is declared that was not used so before.
     pub(super) async fn check_archive(
         &self,
-        before: &Fabric,
+        before: Option<&SecretArchive>,
         now: &FabricSpec,
-        is_known: bool,
     ) -> Result<(), ServiceError> {
-        let same = is_known && before.spec.secret_archive == now.secret_archive;
-        match now.secret_archive.as_ref().filter(|archive| archive.use_key_vault && !same) {
+        let is_new = |archive: &&SecretArchive| !before.is_some_and(|it| it.goes_as(archive));
+        match now.secret_archive.as_ref().filter(|archive| archive.use_key_vault).filter(is_new) {
             Some(archive) => self.probe_archive(&now.id, archive).await,
             None => Ok(()),
         }

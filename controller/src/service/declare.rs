@@ -10,7 +10,9 @@ use protocol::status::DeviceRole;
 
 use super::{Applied, Keeper, Service, ServiceError};
 use crate::execute::Values;
-use crate::inventory::{CurrentPasswords, DeviceSpec, FabricSpec, Inventory};
+use crate::inventory::{
+    ArchiveChange, CurrentPasswords, DeviceSpec, FabricSpec, Inventory, SecretArchive,
+};
 use crate::journal::Entry;
 use crate::model::{Event, Fabric, Origin};
 use crate::naming;
@@ -97,6 +99,54 @@ impl Service {
         let checked = whole.check_last(Some(&self.platforms()));
         checked.map_err(|objection| objected(objection.alone()))?;
         self.adopt(&Inventory { devices: vec![spec], ..whole }, &passwords).await
+    }
+
+    /// Changes which vault of the customer's the secrets of a fabric are copied to, from the next
+    /// rotation on. A vault that was not used so before is tried out first. The same twice changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Returns [`ServiceError::Inventory`] for what names no vault, [`ServiceError::Archive`] for one
+    /// that does not take secrets, and [`ServiceError::Refused`] while an operation runs; nothing was
+    /// changed then.
+    pub async fn declare_archive(
+        &self,
+        fabric: &FabricId,
+        change: &ArchiveChange,
+    ) -> Result<(), ServiceError> {
+        let _alone = self.declaring.lock().await;
+        let keeper = self.keeper(fabric)?;
+        let (before, policy) =
+            (keeper.journal.read(|fabric| fabric.spec.clone()), self.parts.policy);
+        let archive = change.apply(before.secret_archive.as_ref());
+        let archive = archive.map_err(|source| ServiceError::Inventory { source })?;
+        if archive == before.secret_archive {
+            return Ok(());
+        }
+        let admit = move |fabric: &Fabric| {
+            plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
+                .map_err(|refusal| ServiceError::Refused { refusal })
+        };
+        // Before anything is tried out, and once more when it is written.
+        keeper.journal.read(admit)?;
+        let known = before.secret_archive.clone();
+        let spec = FabricSpec { secret_archive: archive, ..before };
+        self.check_archive(known.as_ref(), &spec).await?;
+        let (at, name) = ((self.parts.clock)(), fabric.name().clone());
+        let decide = move |fabric: &Fabric| {
+            admit(fabric)?;
+            Ok((vec![Entry::Durable(Event::FabricDeclared { spec, at })], ()))
+        };
+        let written = keeper.journal.write(decide).await;
+        written.map_err(|source| ServiceError::Journal { source })??;
+        tracing::info!(fabric = %name, "the secret archive was declared anew");
+        Ok(())
+    }
+
+    /// Returns the archive that was told over the API: an inventory that names none leaves it alone.
+    pub(super) fn archive_over_api(&self, fabric: &FabricId) -> Option<SecretArchive> {
+        let archive = self.read(fabric, |fabric| fabric.spec.secret_archive.clone());
+        archive.ok().flatten().filter(|archive| archive.over_api.is_some())
     }
 
     fn specs(&self, fabric: &FabricId) -> Result<Vec<DeviceSpec>, ServiceError> {

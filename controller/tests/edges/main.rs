@@ -11,6 +11,7 @@
 #[expect(dead_code, reason = "shared with the tests of operations, which use all of it")]
 mod world;
 
+mod archive;
 mod arm;
 mod ask;
 mod audited;

@@ -16,6 +16,7 @@ use protocol::status::DeviceRole;
 use serde::Serialize;
 
 use super::action::invalid;
+use super::archive;
 use super::extension::{AT, Described, Extension, role, spelled};
 use super::operation::{Origin, followed_by};
 use super::path::DeviceKind;
@@ -24,7 +25,7 @@ use super::wire;
 use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::{Caller, Door};
-use crate::inventory::{DeviceSpec, FabricSpec};
+use crate::inventory::{ArchiveChange, DeviceSpec, FabricSpec};
 use crate::service::{Login, NoteChange, Service, ServiceError};
 
 /// Declares a fabric, or changes what is noted on it.
@@ -39,16 +40,21 @@ pub(super) async fn fabric(
     let login = login(&mut resource)?;
     let known = door.spec_of(id);
     let created = known.is_none();
+    let archive = resource.archive_change(known.as_ref())?;
     let declares = created || login.is_some();
-    let right = if declares { Right::Administer } else { Right::Operate };
+    let administers = declares || archive.is_some();
+    let right = if administers { Right::Administer } else { Right::Operate };
     let action = format!("{PROVIDER}/{}/write", FabricId::KIND);
     let (scope, on) = (Scope::Fabric(id), id.to_string());
     let service = door.open(caller, &action, right, scope, &on).await?;
     let spec = match known {
         Some(spec) => resource.keeps_feature_flags(service, id).map(|()| spec)?,
-        None => described_fabric(&mut resource, id)?,
+        None => described_fabric(&mut resource, id, archive.as_ref())?,
     };
     let change = resource.fabric_change(true)?;
+    if let Some(archive) = archive.filter(|_archive| !created) {
+        service.declare_archive(id, &archive).await?;
+    }
     let operation = match declares {
         true => service.declare_fabric(spec, login).await?.operation,
         false => None,
@@ -172,13 +178,19 @@ fn login(resource: &mut Resource) -> Result<Option<Login>, ApiError> {
     }
 }
 
-fn described_fabric(resource: &mut Resource, id: &FabricId) -> Result<FabricSpec, ApiError> {
+fn described_fabric(
+    resource: &mut Resource,
+    id: &FabricId,
+    change: Option<&ArchiveChange>,
+) -> Result<FabricSpec, ApiError> {
     let location = resource.location.take();
     let location = location
         .ok_or_else(|| invalid("The property 'location' is missing.").target("location"))?;
     let feature_flags = resource.feature_flags().unwrap_or_default();
     let older_names = BTreeMap::new();
-    let (id, secret_archive) = (id.clone(), None);
+    let secret_archive = change.map(|change| change.apply(None)).transpose();
+    let secret_archive = secret_archive.map_err(|objection| archive::objected(&objection))?;
+    let (id, secret_archive) = (id.clone(), secret_archive.flatten());
     Ok(FabricSpec { id, location, feature_flags, older_names, secret_archive })
 }
 

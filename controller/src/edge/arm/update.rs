@@ -2,20 +2,24 @@
 //! a device that is replaced. Read-only fields in a request are ignored, as ARM does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::id::{DeviceId, FabricId};
-use serde::{Deserialize, Deserializer};
+use protocol::id::{DeviceId, FabricId, PROVIDER};
+use serde::Deserialize;
 
 use super::action::invalid;
+use super::archive::{self, GivenDeprecated, GivenSettings, given, given_object};
 use super::extension::{Extension, Secret};
 use super::path::{DeviceKind, Target};
+use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, raw};
-use crate::edge::auth::Door;
+use crate::edge::auth::{Caller, Door};
 use crate::edge::body::{self, Object};
+use crate::inventory::{ArchiveChange, FabricSpec};
 use crate::model::Parameter;
 use crate::service::{NoteChange, Service};
 
@@ -68,6 +72,10 @@ pub(super) struct Properties {
     pub(super) primary_management_ipv4_address: Option<String>,
     #[serde(default, deserialize_with = "body::object_or_null")]
     pub(super) keyturn: Option<Extension>,
+    #[serde(default, deserialize_with = "given_object")]
+    secret_archive_settings: Option<Option<GivenSettings>>,
+    #[serde(default, deserialize_with = "given_object")]
+    secret_archive: Option<Option<GivenDeprecated>>,
     // What a fabric is declared with and that is only shown again.
     #[serde(default)]
     network_fabric_sku: Option<String>,
@@ -103,18 +111,19 @@ pub(super) struct TerminalServerConfiguration {
     pub(super) password: Option<Secret>,
 }
 
-/// Tells a field that is `null` from one that is not there.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
-}
-
-/// Changes what is noted on a fabric.
-pub(super) async fn fabric(
-    service: &Service,
+/// Changes what is noted on a fabric, and which vault of the customer's its secrets are copied to:
+/// that, as every declaration, is an administrator's.
+pub(super) async fn fabric<'d>(
+    door: &'d Door,
+    caller: &Caller,
     id: &FabricId,
     request: Request,
-) -> Result<(), ApiError> {
-    let resource = read(request).await?;
+) -> Result<&'d Arc<Service>, ApiError> {
+    let mut resource = read(request).await?;
+    let archive = resource.archive_change(door.spec_of(id).as_ref())?;
+    let right = if archive.is_some() { Right::Administer } else { Right::Operate };
+    let action = format!("{PROVIDER}/{}/write", FabricId::KIND);
+    let service = door.open(caller, &action, right, Scope::Fabric(id), &id.to_string()).await?;
     resource.keeps_feature_flags(service, id)?;
     let configuration = &resource.properties.terminal_server_configuration;
     if configuration.as_ref().is_some_and(|terminal_server| terminal_server.password.is_some()) {
@@ -124,8 +133,12 @@ pub(super) async fn fabric(
             .hint("rotate it, or tell it with PUT or `keyturn fabric apply`"));
     }
     let change = resource.fabric_change(false)?;
+    // What may be refused goes first.
+    if let Some(archive) = archive {
+        service.declare_archive(id, &archive).await?;
+    }
     service.note(id, None, change).await?;
-    Ok(())
+    Ok(service)
 }
 
 /// Changes what is noted on a device, and its serial number.
@@ -174,6 +187,19 @@ pub(super) async fn read(request: Request) -> Result<Resource, ApiError> {
 }
 
 impl Resource {
+    /// Takes the change of the secret archive, if what is given is one: what was read can be written
+    /// back by whoever may only note.
+    pub(super) fn archive_change(
+        &mut self,
+        known: Option<&FabricSpec>,
+    ) -> Result<Option<ArchiveChange>, ApiError> {
+        let Properties { secret_archive_settings, secret_archive, .. } = &mut self.properties;
+        let change = archive::change(secret_archive_settings.take(), secret_archive.take())?;
+        let before = known.and_then(|spec| spec.secret_archive.as_ref());
+        let after = change.apply(before).map_err(|objection| archive::objected(&objection))?;
+        Ok((after.as_ref() != before).then_some(change))
+    }
+
     /// Returns the feature flags, where some are given.
     pub(super) fn feature_flags(&self) -> Option<BTreeMap<String, String>> {
         let flags = self.properties.feature_flags.as_ref()?.iter();

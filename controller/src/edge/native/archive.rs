@@ -42,6 +42,7 @@ struct ArchiveBody {
     use_key_vault: bool,
     identity_type: Option<&'static str>,
     user_assigned_identity_resource_id: Option<String>,
+    set_by: &'static str,
 }
 
 #[derive(Serialize)]
@@ -86,7 +87,9 @@ impl From<ArchiveStatus> for StatusBody {
 
 impl From<SecretArchive> for ArchiveBody {
     fn from(archive: SecretArchive) -> Self {
-        let SecretArchive { vault_uri, key_vault_id, use_key_vault, associated_identity } = archive;
+        let set_by = if archive.over_api.is_some() { "Api" } else { "Inventory" };
+        let SecretArchive { vault_uri, key_vault_id, use_key_vault, associated_identity, .. } =
+            archive;
         let (identity_type, user_assigned_identity_resource_id) = match associated_identity {
             None => (None, None),
             Some(ArchiveIdentity::SystemAssigned) => (Some("SystemAssignedIdentity"), None),
@@ -98,6 +101,7 @@ impl From<SecretArchive> for ArchiveBody {
             use_key_vault,
             identity_type,
             user_assigned_identity_resource_id,
+            set_by,
         }
     }
 }

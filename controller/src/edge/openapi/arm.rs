@@ -55,7 +55,7 @@ fn fabrics() -> Vec<Operation> {
             .takes("NetworkFabricPut")
             .gives("NetworkFabric")
             .answers("201", "Declared.", Some("NetworkFabric")),
-        patch(one, "NetworkFabrics_Update", "Notes tags and a description.")
+        patch(one, "NetworkFabrics_Update", "Notes tags, a description, the secret archive.")
             .takes("NetworkFabricPatch")
             .gives("NetworkFabric"),
         delete(one, "NetworkFabrics_Delete", "Deletes a fabric that has no devices.").answers(

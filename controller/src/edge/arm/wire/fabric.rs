@@ -6,6 +6,8 @@ use protocol::status::{AdministrativeState, ConfigurationState, DeviceRole, Prov
 use serde::Serialize;
 
 use super::secret::{self, SecretRotationStatus};
+use crate::edge::arm::archive::ShownArchive;
+use crate::inventory::SecretArchive;
 use crate::model::{Fabric, Operation, OperationState, Parameter};
 use crate::service::Service;
 
@@ -41,6 +43,8 @@ struct Properties {
     fabric_locks: [FabricLock; 2],
     feature_flags: Vec<FeatureFlag>,
     secret_rotation_summary: SecretRotationSummary,
+    #[serde(flatten)]
+    secret_archive: ShownArchive,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_operation: Option<LastOperation>,
     configuration_state: ConfigurationState,
@@ -118,12 +122,17 @@ fn properties(service: &Service, fabric: &Fabric) -> Properties {
         secret_rotation_summary: SecretRotationSummary {
             active_password_set_count: fabric.active_set_count(),
         },
+        secret_archive: fabric.spec.secret_archive.as_ref().map(archive).unwrap_or_default(),
         last_operation: fabric.operations.last().map(LastOperation::of_fabric),
         configuration_state: fabric.configuration_state(),
         provisioning_state: fabric.provisioning_state,
         administrative_state: fabric.administrative_state(),
         parameters: fabric.notes.parameters.clone(),
     }
+}
+
+fn archive(archive: &SecretArchive) -> ShownArchive {
+    ShownArchive::from(archive.told())
 }
 
 /// The API knows one terminal server per fabric; of several, the first by name is shown here, and
