@@ -26,6 +26,7 @@ mod fold;
 mod gone;
 pub mod operation;
 mod sets;
+mod standing;
 mod values;
 
 pub use self::copies::Copy;
@@ -36,6 +37,7 @@ pub use self::operation::{
     Operation, OperationKind, OperationState, Outcome, Reboot, RebootProgress, Skipped,
 };
 pub use self::sets::{Origin, SetRecord};
+pub use self::standing::Standing;
 pub use self::values::{Located, Value};
 
 /// Operations that are kept in the fabric's state; older ones are forgotten, oldest first. At ten
@@ -141,6 +143,9 @@ pub struct Fabric {
     /// Versions that the customer's vault has, too, by what the own vault calls them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub copies: BTreeMap<SecretVersion, Copy>,
+    /// What the own vault says of its versions, if it says such things.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labelled: BTreeMap<SecretVersion, Standing>,
     /// The first password set that is copied to the customer's vault; `None`: none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_from: Option<PasswordSet>,
@@ -230,6 +235,7 @@ impl Fabric {
             former: Vec::new(),
             purging: BTreeSet::new(),
             copies: BTreeMap::new(),
+            labelled: BTreeMap::new(),
             archived_from: None,
             latest: at,
             created: at,

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod guard;
 pub mod next;
 pub mod retention;
+pub mod standing;
 mod wave;
 
 pub use self::guard::{Refusal, Request};

@@ -29,6 +29,7 @@ mod declare;
 mod delete;
 mod error;
 mod index;
+mod labels;
 mod lost;
 mod older;
 mod retention;
@@ -88,8 +89,8 @@ pub struct Service {
     fabrics: RwLock<BTreeMap<FabricId, Keeper>>,
     /// Deleted fabrics of which something is left in the vault.
     deleted: RwLock<BTreeMap<FabricId, Keeper>>,
-    /// The tasks that copy secrets to customers' vaults.
-    copying: std::sync::Mutex<BTreeMap<FabricId, AbortOnDropHandle<()>>>,
+    /// The tasks that copy secrets to customers' vaults, and that label versions.
+    beside: std::sync::Mutex<BTreeMap<FabricId, Vec<AbortOnDropHandle<()>>>>,
     sinks: Arc<archive::Sinks>,
     /// Marked when an operation has ended.
     rested: Arc<Notify>,
@@ -125,7 +126,7 @@ impl Service {
             make_set,
             fabrics: RwLock::default(),
             deleted: RwLock::default(),
-            copying: std::sync::Mutex::default(),
+            beside: std::sync::Mutex::default(),
             sinks: Arc::default(),
             rested: Arc::default(),
             operations: OperationIndex::default(),
@@ -180,14 +181,15 @@ impl Service {
         keeper.journal.read(|fabric| {
             fabric.operations.iter().for_each(|operation| self.operations.note(operation.id, &id));
         });
-        let copying = self.copy(&id, &keeper);
-        self.copying.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), copying);
+        let mut beside = self.label(&id, &keeper);
+        beside.push(self.copy(&id, &keeper));
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), beside);
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).insert(id, keeper);
     }
 
     fn forget(&self, id: &FabricId) {
         self.fabrics.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.copying.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.operations.forget_fabric(id);
     }
 

@@ -169,6 +169,26 @@ pub trait Vault: Send + Sync + fmt::Debug {
     /// [`VaultError::NotFound`] or [`DiskError`](crate::disk::DiskError).
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError>;
 
+    /// Tells whether versions have labels here. A vault that has them says so, else nobody calls
+    /// [`Vault::label`].
+    fn has_labels(&self) -> bool {
+        false
+    }
+
+    /// Says what a version is to its secret, for those who look into the vault. Nothing depends on
+    /// it, and the value stays as it is. Does nothing in a vault without labels.
+    ///
+    /// # Errors
+    /// As [`Vault::disable`], in a vault that has labels.
+    async fn label(
+        &self,
+        _name: &SecretName,
+        _version: &SecretVersion,
+        _label: Label,
+    ) -> Result<(), VaultError> {
+        Ok(())
+    }
+
     /// Returns the vault's mark; `None` for a vault that nobody can bring back from an older copy.
     ///
     /// # Errors

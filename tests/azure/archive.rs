@@ -122,6 +122,38 @@ async fn a_vault_that_is_closed_during_a_rotation_gets_everything_when_it_opens_
     });
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_say_in_a_tag_which_of_them_is_current() {
+    let world = World::start().await;
+    let (site, lab) = installation(&world);
+    let _server = site.serve();
+    tokio::task::block_in_place(|| {
+        let _applied = apply(&site, &lab).expect(0);
+        let rotated = || {
+            let _rotated = site.keyturn(&["fabric", "rotate-password"]).expect(0);
+            until_copied(&site);
+            let args = ["secret", "show", "--device", "ce-01", "--user", "admin", "-o", "json"];
+            let reference = site.keyturn(&args).expect(0).json()["secretArchiveReference"].clone();
+            let part = |name: &str| reference[name].as_str().unwrap().to_owned();
+            (part("secretName"), part("secretVersion"))
+        };
+        let until = |(name, version): &(String, String), label: &str| {
+            let tags = || world.azure.tags(name, version);
+            let is_so =
+                || (tags().get("keyturn-label").is_some_and(|it| it == label)).then_some(());
+            wait::until(label, wait::STEP_MAX, is_so);
+            // What it was put for, and in which order, is still there.
+            assert_eq!(tags().len(), 3, "{:?}", tags());
+        };
+        let first = rotated();
+        until(&first, "CURRENT");
+        let second = rotated();
+        until(&second, "CURRENT");
+        until(&first, "PREVIOUS");
+        let _verified = site.keyturn(&["archive", "verify"]).expect(0);
+    });
+}
+
 /// Asks the daemon's API as its owner.
 async fn patch(site: &Site, url: &str, properties: Value) -> Value {
     let fabric = site.keyturn(&["fabric", "show", "-o", "json"]).expect(0).json();
@@ -170,8 +202,10 @@ async fn settings_over_the_api_lead_to_a_customers_vault_by_the_identity_that_th
     let server = start();
     tokio::task::block_in_place(|| {
         let _applied = apply(&site, &lab).expect(0);
-        let said = site.keyturn(&["fabric", "show"]).expect(0);
-        let _shown = said.says(&[&world.azure.vault_uri(), "SystemAssignedIdentity"]);
+        let said = site.keyturn(&["fabric", "show", "-o", "table"]).expect(0);
+        assert!(said.out.contains("Secret archive"), "{}", said.out);
+        let shown = site.keyturn(&["fabric", "show", "-o", "json"]).expect(0).json();
+        assert_eq!(shown["properties"]["secretArchiveSettings"], settings);
         let _rotated = site.keyturn(&["fabric", "rotate-password"]).expect(0);
         until_copied(&site);
         let args = ["secret", "show", "--device", "ce-01", "--user", "admin", "-o", "json"];

@@ -3,7 +3,7 @@
 use protocol::id::SecretVersion;
 use serde::{Deserialize, Serialize};
 
-use super::{Fabric, Origin, Timestamp, Value};
+use super::{Fabric, Origin, Standing, Timestamp, Value};
 
 /// A version that the customer's vault has confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Copy {
     pub vault_uri: String,
     /// When it was confirmed.
     pub at: Timestamp,
+    /// What that vault says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
 }
 
 impl Fabric {

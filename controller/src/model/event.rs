@@ -9,7 +9,7 @@ use protocol::status::AdministrativeState;
 use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, OperationState, Outcome, RebootProgress};
-use super::{Evidence, Located, Lock, Notes, Origin, Timestamp, Upgrade};
+use super::{Evidence, Located, Lock, Notes, Origin, Standing, Timestamp, Upgrade};
 use crate::inventory::{DeviceSpec, FabricSpec};
 use crate::naming::{OlderName, SecretName};
 
@@ -175,6 +175,14 @@ pub enum Event {
         vault_uri: String,
         /// When.
         at: Timestamp,
+    },
+    /// A vault says of versions from here on what they are to their secrets.
+    Labelled {
+        /// The customer's vault; `None`: the own one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vault_uri: Option<String>,
+        /// What the own vault calls them, and what is said.
+        versions: Vec<(SecretVersion, Standing)>,
     },
     /// An operation was admitted.
     OperationStarted {

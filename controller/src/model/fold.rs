@@ -11,7 +11,7 @@ use super::event::{Event, SecretSpec};
 use super::operation::{Operation, OperationKind, OperationState, Outcome, RebootProgress};
 use super::{
     Copy, Device, Evidence, Fabric, Lock, Notes, Origin, Proof, Secret, SetRecord, Timestamp,
-    Upgrade, gone,
+    Upgrade, gone, standing,
 };
 use crate::inventory::{DeviceSpec, FabricSpec};
 
@@ -23,13 +23,9 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         Event::DeviceDeclared { spec, secrets, at } => declare(fabric, spec, secrets, *at),
         Event::SetStored { set, operation, origin, shared, own, older_names } => {
             let (shared, own, older_names) = (shared.clone(), own.clone(), older_names.clone());
-            let (operation, origin) = (*operation, *origin);
-            let stored_at = fabric.latest;
-            stored(
-                fabric,
-                *set,
-                SetRecord { operation, origin, shared, own, older_names, stored: stored_at },
-            );
+            let (operation, origin, at) = (*operation, *origin, fabric.latest);
+            let record = SetRecord { operation, origin, shared, own, older_names, stored: at };
+            stored(fabric, *set, record);
         }
         Event::Foretold { profile, set } => {
             fabric.foretold.insert(profile.clone(), *set);
@@ -60,10 +56,14 @@ pub(super) fn apply(fabric: &mut Fabric, event: &Event) {
         Event::FabricPurged { at: _ } => gone::purged(fabric),
         Event::PurgeDecided { versions, at: _ } => {
             fabric.give_up(versions);
-            versions.iter().for_each(|(_name, version)| drop(fabric.copies.remove(version)));
+            for (_name, version) in versions {
+                fabric.copies.remove(version);
+                fabric.labelled.remove(version);
+            }
         }
-        Event::Copied { versions, vault_uri, at } => {
-            copied(fabric, versions, vault_uri, *at);
+        Event::Copied { versions, vault_uri, at } => copied(fabric, versions, vault_uri, *at),
+        Event::Labelled { vault_uri, versions } => {
+            standing::labelled(fabric, vault_uri.as_deref(), versions);
         }
         Event::Purged { versions, at: _ } => {
             versions.iter().for_each(|version| {
@@ -154,7 +154,8 @@ fn copied(
     at: Timestamp,
 ) {
     for (own, version) in versions {
-        let copy = Copy { version: version.clone(), vault_uri: vault_uri.to_owned(), at };
+        let copy =
+            Copy { version: version.clone(), vault_uri: vault_uri.to_owned(), at, standing: None };
         fabric.copies.insert(own.clone(), copy);
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn purged(fabric: &mut Fabric) {
     fabric.gone.clear();
     fabric.former.clear();
     fabric.purging.clear();
+    fabric.labelled.clear();
     fabric.unremembered = None;
 }
 

@@ -36,7 +36,9 @@ impl Fabric {
         self.sets.iter().flat_map(|(set, record)| self.values_of(*set, record)).collect()
     }
 
-    pub(super) fn values_of(&self, set: PasswordSet, record: &SetRecord) -> Vec<Value> {
+    /// Returns the values of one of its sets.
+    #[must_use]
+    pub fn values_of(&self, set: PasswordSet, record: &SetRecord) -> Vec<Value> {
         let value = |profile: &ProfileName, owner: Option<&ResourceName>, name, version: &_| {
             let (profile, owner) = (profile.clone(), owner.cloned());
             Value { set, profile, owner, located: (name, SecretVersion::clone(version)) }

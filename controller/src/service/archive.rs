@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use protocol::id::{FabricId, SecretVersion};
 use protocol::password::Password;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,9 +22,10 @@ use crate::auditor::Auditor;
 use crate::error::chain;
 use crate::execute::Clock;
 use crate::inventory::{FabricSpec, SecretArchive};
-use crate::journal::Entry;
+use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Timestamp, Value};
 use crate::naming::{self, SecretName};
+use crate::store::Revision;
 use crate::vault::bounded::Bounded;
 use crate::vault::{Tag, Vault, VaultError};
 
@@ -36,8 +37,8 @@ const BATCH: usize = 50;
 const A_SECOND: u32 = 25;
 
 /// The pause after the first failure, doubled for each further one, and the longest.
-const PAUSE: Duration = Duration::from_secs(2);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// Opens the vaults of customers.
 pub trait Archives: Send + Sync + fmt::Debug {
@@ -282,11 +283,26 @@ struct Copier {
 }
 
 /// What decides whether there is something to copy, and costs nothing to look at.
-type Sign = (Option<String>, Option<protocol::id::PasswordSet>);
+pub(super) type Sign = (Option<String>, Option<protocol::id::PasswordSet>);
 
-fn sign(fabric: &Fabric) -> Sign {
+pub(super) fn sign(fabric: &Fabric) -> Sign {
     let target = fabric.spec.secret_archive.as_ref().and_then(SecretArchive::target);
     (target.map(str::to_owned), fabric.newest_set())
+}
+
+/// Waits until a look at the fabric shows something else than was seen; tells whether it still may.
+pub(super) async fn changed<T: PartialEq>(
+    changes: &mut watch::Receiver<Revision>,
+    journal: &Journal,
+    look: impl Fn(&Fabric) -> T,
+    seen: &T,
+) -> bool {
+    while changes.changed().await.is_ok() {
+        if journal.read(&look) != *seen {
+            return true;
+        }
+    }
+    false
 }
 
 impl Copier {
@@ -301,13 +317,8 @@ impl Copier {
                 Ok(0) => {
                     failures = 0;
                     self.sinks.with(&self.fabric, |sink| sink.last_error = None);
-                    loop {
-                        if changes.changed().await.is_err() {
-                            return;
-                        }
-                        if self.keeper.journal.read(sign) != seen {
-                            break;
-                        }
+                    if !changed(&mut changes, &self.keeper.journal, sign, &seen).await {
+                        return;
                     }
                 }
                 Ok(copied) => {

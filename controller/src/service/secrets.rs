@@ -12,8 +12,9 @@ use crate::auditor::Auditor;
 use crate::model::Fabric;
 use crate::naming::SecretName;
 use crate::plan::retention::Stay;
-use crate::vault::VaultError;
+use crate::plan::standing;
 use crate::vault::secrets::{Change, Deleted, Described, Page, Properties, SecretValue, Secrets};
+use crate::vault::{Label, VaultError};
 
 /// How many deleted secrets are looked at at once when their time is over.
 const SWEEP: usize = 100;
@@ -107,6 +108,26 @@ impl Desk {
             });
         }
         found
+    }
+
+    /// Returns what the versions of a secret are to it, as far as they are of devices.
+    #[must_use]
+    pub fn labels(&self, name: &SecretName) -> BTreeMap<SecretVersion, Label> {
+        let of = |fabric: &Fabric| standing::of_name(fabric, name);
+        let ids = self.service.fabrics().into_iter();
+        // A fabric that was deleted meanwhile has no devices.
+        let found = ids.filter_map(|id| self.service.read(&id, of).ok());
+        found.flatten().map(|(version, standing)| (version, standing.into())).collect()
+    }
+
+    /// Returns what one version is; nothing for one that no fabric refers to.
+    #[must_use]
+    pub fn label_of(&self, described: &Described) -> Option<Label> {
+        let fabric = self.fabric_of(described)?;
+        let of = |fabric: &Fabric| standing::of_name(fabric, &described.name);
+        let found = self.service.read(&fabric, of).ok()?;
+        let mut found = found.into_iter().filter(|(version, _)| *version == described.version);
+        found.next().map(|(_version, standing)| standing.into())
     }
 
     /// Sets a secret.

@@ -40,8 +40,6 @@ const TAG: &str = "keyturn-tag";
 const ORDER: &str = "keyturn-order";
 /// When a version was purged, in seconds since 1970-01-01T00:00:00Z.
 const PURGED: &str = "keyturn-purged";
-/// What a version is to its secret.
-const LABEL: &str = "keyturn-label";
 
 /// What the values are.
 const CONTENT_TYPE: &str = "text/plain";
@@ -77,26 +75,6 @@ impl AzureVault {
     pub fn new(client: KeyVault, id: &str, pace: Pace, clock: Clock) -> Self {
         let (order, line) = (AtomicU64::new(0), Line::default());
         Self(Arc::new(Shared { client, id: id.to_owned(), pace, clock, order, line }))
-    }
-
-    /// Says what a version is to its secret, in the tag `keyturn-label`.
-    ///
-    /// # Errors
-    /// As [`Vault::disable`].
-    pub async fn label(
-        &self,
-        name: &SecretName,
-        version: &SecretVersion,
-        label: Label,
-    ) -> Result<(), VaultError> {
-        let shared = &self.0;
-        let mut turn = shared.line.enter([name]);
-        turn.come().await;
-        let known = shared.change(name, version, None).await?;
-        if known.is_purged() {
-            return Err(VaultError::Purged { name: name.clone(), version: version.clone() });
-        }
-        shared.mark(name, known, LABEL, label.as_str()).await
     }
 }
 
@@ -264,6 +242,27 @@ impl Vault for AzureVault {
             shared.client.delete(name.as_str()).await?;
         }
         Ok(())
+    }
+
+    fn has_labels(&self) -> bool {
+        true
+    }
+
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        let shared = &self.0;
+        // A tag is added to those that are there: nobody else may add one in between.
+        let mut turn = shared.line.enter([name]);
+        turn.come().await;
+        let known = shared.change(name, version, None).await?;
+        if known.is_purged() {
+            return Err(VaultError::Purged { name: name.clone(), version: version.clone() });
+        }
+        shared.mark(name, known, Label::TAG, label.as_str()).await
     }
 
     fn uri(&self) -> String {

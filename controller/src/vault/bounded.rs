@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use super::{Backup, Mark, Tag, Vault, VaultError, VersionInfo};
+use super::{Backup, Label, Mark, Tag, Vault, VaultError, VersionInfo};
 use crate::age::Recipient;
 use crate::naming::SecretName;
 
@@ -20,6 +20,10 @@ const PUT_MAX: Duration = Duration::from_secs(600);
 
 /// The longest for everything else: all passwords of a device, or one change.
 const ASK_MAX: Duration = Duration::from_secs(120);
+
+/// The longest for a label, which nobody needs: in some vaults a set of values for the same name waits
+/// behind it.
+const LABEL_MAX: Duration = Duration::from_secs(10);
 
 /// The longest for a backup of everything, at the pace of whoever takes it.
 const BACK_UP_MAX: Duration = Duration::from_secs(3_600);
@@ -80,6 +84,19 @@ impl Vault for Bounded {
         within(ASK_MAX, self.0.purge(name, version)).await
     }
 
+    fn has_labels(&self) -> bool {
+        self.0.has_labels()
+    }
+
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        within(LABEL_MAX, self.0.label(name, version, label)).await
+    }
+
     async fn mark(&self) -> Result<Option<Mark>, VaultError> {
         within(ASK_MAX, self.0.mark()).await
     }
@@ -132,6 +149,20 @@ mod tests {
         let recipient = RECIPIENT.parse().unwrap();
         let to = Box::new(std::io::sink());
         vault.back_up_all(vec![recipient], to).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn labels_are_set_in_the_vault_behind_and_nobody_waits_long_for_one() {
+        let (memory, plain) = vault();
+        let labelled = Bounded::new(Arc::new(memory.clone().with_labels()));
+        assert!(labelled.has_labels() && !plain.has_labels());
+        let (name, tag) = (SecretName::for_tests("lab-east-admin"), Tag::new("1"));
+        let version = labelled.put(&name, &tag, &contract::password("Canary-1")).await.unwrap();
+        labelled.label(&name, &version, Label::Current).await.unwrap();
+        assert_eq!(memory.label_of(&name, &version), Some(Label::Current));
+        memory.faults().set(VaultFault::Silent);
+        let error = labelled.label(&name, &version, Label::Previous).await.unwrap_err();
+        assert_eq!(error.to_string(), "reach the vault: it has not answered within 10 s");
     }
 
     #[tokio::test(start_paused = true)]

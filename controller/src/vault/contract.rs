@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use super::{Clock, Tag, Vault, VaultError, VersionInfo};
+use super::{Clock, Label, Tag, Vault, VaultError, VersionInfo};
 use crate::naming::SecretName;
 
 /// Returns a clock that starts at 1,000 and moves on by one whenever it is read.
@@ -53,7 +53,24 @@ pub async fn contract<V: Vault + 'static>(make: impl AsyncFn() -> V) {
     large_sets_are_taken_whole(&make().await).await;
     a_put_runs_to_its_end_without_its_caller(make().await).await;
     of_many_puts_with_one_tag_one_is_stored(make().await).await;
+    labels_change_nothing_else(&make().await).await;
     archive_references_can_be_built(&make().await);
+}
+
+async fn labels_change_nothing_else(vault: &dyn Vault) {
+    let (admin, value) = (name("lab-east-admin"), password("first"));
+    let version = vault.put(&admin, &Tag::new("op-1"), &value).await.unwrap();
+    let before = vault.versions(&admin).await.unwrap();
+    for label in [Label::Pending, Label::Current, Label::Current, Label::Previous] {
+        vault.label(&admin, &version, label).await.unwrap();
+    }
+    assert_eq!(vault.versions(&admin).await.unwrap(), before);
+    assert!(vault.get(&admin, &version).await.unwrap().matches(&value));
+    assert_eq!(vault.put(&admin, &Tag::new("op-1"), &value).await.unwrap(), version);
+    let nobody = vault.label(&name("lab-east-other"), &version, Label::Current).await;
+    vault.purge(&admin, &version).await.unwrap();
+    let gone = vault.label(&admin, &version, Label::Previous).await;
+    assert_eq!((nobody.is_err(), gone.is_err()), (vault.has_labels(), vault.has_labels()));
 }
 
 async fn what_was_put_is_got(vault: &dyn Vault) {

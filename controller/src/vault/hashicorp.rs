@@ -37,8 +37,6 @@ use crate::remote::Pace;
 
 /// What a version was put for.
 const TAG: &str = "keyturn-tag";
-/// What a version is to its secret.
-const LABEL: &str = "keyturn-label";
 
 /// The folder of all secrets, as in the URLs of an Azure Key Vault.
 const FOLDER: &str = "secrets";
@@ -108,24 +106,6 @@ impl HashicorpVault {
     pub fn new(client: Kv2, id: &str, clock: Clock) -> Self {
         let (id, line, fit) = (id.to_owned(), Line::default(), OnceCell::new());
         Self(Arc::new(Shared { client, id, clock, line, fit }))
-    }
-
-    /// Says what a version is to its secret, in the custom metadata `keyturn-label`.
-    ///
-    /// # Errors
-    /// As [`Vault::disable`].
-    pub async fn label(
-        &self,
-        name: &SecretName,
-        version: &SecretVersion,
-        label: Label,
-    ) -> Result<(), VaultError> {
-        let shared = &self.0;
-        let mut turn = shared.line.enter([name]);
-        turn.come().await;
-        shared.change(name, version).await?;
-        let marks = BTreeMap::from([(LABEL, label.as_str())]);
-        Ok(shared.client.mark(&key(name, &version.0), &marks).await?)
     }
 }
 
@@ -296,6 +276,25 @@ impl Vault for HashicorpVault {
 
     async fn raise_mark(&self, serial: u64, note: &str) -> Result<(), VaultError> {
         self.0.raise_mark(serial, note).await
+    }
+
+    fn has_labels(&self) -> bool {
+        true
+    }
+
+    /// In the custom metadata `keyturn-label`.
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        let shared = &self.0;
+        let mut turn = shared.line.enter([name]);
+        turn.come().await;
+        shared.change(name, version).await?;
+        let marks = BTreeMap::from([(Label::TAG, label.as_str())]);
+        Ok(shared.client.mark(&key(name, &version.0), &marks).await?)
     }
 
     fn uri(&self) -> String {

@@ -1,18 +1,21 @@
-//! What versions are to their secrets, for those who look into a vault by other means.
+//! What a version is to its secret, for those who look into a vault. Nothing depends on it.
 
-/// What a version is to its secret.
+/// A label of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
     /// On its way to the devices.
     Pending,
     /// On the devices.
     Current,
-    /// On the devices before.
+    /// On the devices before; one that lags behind may have it still.
     Previous,
 }
 
 impl Label {
-    /// Returns the word for it, as vaults show it.
+    /// The tag that has a version's label.
+    pub const TAG: &str = "keyturn-label";
+
+    /// Returns the label as vaults show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

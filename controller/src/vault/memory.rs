@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use protocol::id::SecretVersion;
 use protocol::password::Password;
 
-use super::{Clock, Tag, Vault, VaultError, VersionInfo, new_version};
+use super::{Clock, Label, Tag, Vault, VaultError, VersionInfo, new_version};
 use crate::disk::DiskError;
 use crate::disk::faults::Faults;
 use crate::key_vault::{KeyVaultError, Refusal};
@@ -74,6 +74,7 @@ pub struct MemoryVault {
     secrets: Arc<Mutex<Secrets>>,
     faults: Faults<VaultFault>,
     clock: Clock,
+    has_labels: bool,
 }
 
 /// Versions, oldest first, by the secret's name in lower case.
@@ -83,13 +84,26 @@ struct Record {
     info: VersionInfo,
     /// `None` once it is purged.
     value: Option<Password>,
+    label: Option<Label>,
 }
 
 impl MemoryVault {
     /// Makes an empty vault that takes times from `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { secrets: Arc::default(), faults: Faults::new(), clock }
+        Self { secrets: Arc::default(), faults: Faults::new(), clock, has_labels: false }
+    }
+
+    /// Makes it a vault whose versions have labels.
+    #[must_use]
+    pub fn with_labels(self) -> Self {
+        Self { has_labels: true, ..self }
+    }
+
+    /// Returns the label of a version, if it has one.
+    #[must_use]
+    pub fn label_of(&self, name: &SecretName, version: &SecretVersion) -> Option<Label> {
+        find(&self.lock(), name, version).ok()?.label
     }
 
     /// Returns the switch for faults. It is shared by all clones.
@@ -283,8 +297,8 @@ fn put_before(
     let mut records = secrets.get(&key(name)).into_iter().flatten();
     match records.find(|record| record.info.tag == *tag) {
         None => Ok(None),
-        Some(Record { info, value: Some(_) }) => Ok(Some(info.version.clone())),
-        Some(Record { info, value: None }) => {
+        Some(Record { info, value: Some(_), .. }) => Ok(Some(info.version.clone())),
+        Some(Record { info, value: None, .. }) => {
             Err(VaultError::Purged { name: name.clone(), version: info.version.clone() })
         }
     }
@@ -314,7 +328,7 @@ impl Vault for MemoryVault {
                 let version = new_version();
                 let (tag, enabled) = (tag.clone(), true);
                 let info = VersionInfo { version: version.clone(), created, enabled, tag };
-                let record = Record { info, value: Some(value.duplicate()) };
+                let record = Record { info, value: Some(value.duplicate()), label: None };
                 secrets.entry(key(name)).or_default().push(record);
                 versions.push(version);
             }
@@ -371,6 +385,31 @@ impl Vault for MemoryVault {
         .await
     }
 
+    fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        if !self.has_labels {
+            return Ok(());
+        }
+        self.write(|secrets, fault| {
+            refuse_half(fault)?;
+            let record = find_mut(secrets, name, version)?;
+            if record.value.is_none() {
+                return Err(VaultError::Purged { name: name.clone(), version: version.clone() });
+            }
+            record.label = Some(label);
+            Ok(())
+        })
+        .await
+    }
+
     fn uri(&self) -> String {
         "https://memory.vault.invalid".to_owned()
     }
@@ -394,6 +433,7 @@ mod tests {
     #[tokio::test]
     async fn the_memory_vault_keeps_the_contract() {
         contract::contract(async || vault()).await;
+        contract::contract(async || vault().with_labels()).await;
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 mod adopting;
 mod archive;
 mod keeping;
+mod labels;
 mod older;
 mod reboot;
 mod rollback;

@@ -7,7 +7,7 @@ use agent::ledger::{LedgerError, Record, Records};
 use async_trait::async_trait;
 use controller::naming::SecretName;
 use controller::store::{Journal, MemoryStore, Revision, Store, StoreError, StoreFault};
-use controller::vault::{MemoryVault, Tag, Vault, VaultError, VaultFault, VersionInfo};
+use controller::vault::{Label, MemoryVault, Tag, Vault, VaultError, VaultFault, VersionInfo};
 use protocol::id::{FabricId, SecretVersion};
 use protocol::password::Password;
 
@@ -190,6 +190,19 @@ impl Vault for WatchedVault {
 
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
         self.inner.purge(name, version).await
+    }
+
+    fn has_labels(&self) -> bool {
+        self.inner.has_labels()
+    }
+
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        self.inner.label(name, version, label).await
     }
 
     fn uri(&self) -> String {

@@ -71,8 +71,8 @@ async fn reveal(
     let (described, value) = desk.open(name, version).await.map_err(refused)?;
     tracing::info!(secret = name.as_str(), version = %described.version, "a secret was revealed");
     let openings = desk.openings_of(&described);
-    let bundle = shelf.rim().bundle(&described, Id::Version, opening(&openings, &described));
-    bundle.answer_with(&value)
+    let (opening, label) = (opening(&openings, &described), desk.label_of(&described));
+    shelf.rim().bundle(&described, Id::Version, opening).labelled(label).answer_with(&value)
 }
 
 /// Changes the properties of the newest version.
@@ -107,8 +107,8 @@ async fn change(
     let change = parse::<Updated>(&bytes)?.taken()?;
     let described = desk.change(name, version, change).await.map_err(refused)?;
     let openings = desk.openings_of(&described);
-    let opening = opening(&openings, &described);
-    Ok(shelf.rim().bundle(&described, Id::Version, opening).answer())
+    let (opening, label) = (opening(&openings, &described), desk.label_of(&described));
+    Ok(shelf.rim().bundle(&described, Id::Version, opening).labelled(label).answer())
 }
 
 /// Lists the secrets that the caller may see.
@@ -136,7 +136,10 @@ pub(super) async fn list_versions(
     let part = shelf.paging.part(&uri)?;
     let page = desk.list_versions(&name, part.after.as_deref(), part.count).await;
     let page = page.map_err(refused)?;
-    let openings = desk.openings(&name);
+    let (openings, labels) = (desk.openings(&name), desk.labels(&name));
     let (rim, path) = (shelf.rim(), format!("/secrets/{}/versions", name.as_str()));
-    rim.page(&path, &part, &page, |item| rim.bundle(item, Id::Version, opening(&openings, item)))
+    rim.page(&path, &part, &page, |item| {
+        let bundle = rim.bundle(item, Id::Version, opening(&openings, item));
+        bundle.labelled(labels.get(&item.version).copied())
+    })
 }

@@ -15,6 +15,7 @@ use super::paging::{Paging, Part};
 use crate::edge::answer::{ApiError, json, raw};
 use crate::edge::body::{Object, object_or_null};
 use crate::service::Opening;
+use crate::vault::Label;
 use crate::vault::secrets::{Change, Deleted, Described, Page, Properties, SecretValue};
 
 /// The most tags, and the longest key and value of one, in characters: Key Vault's own limits.
@@ -233,6 +234,12 @@ impl Rim<'_> {
 }
 
 impl<'a> Bundle<'a> {
+    /// Says what the version is to its secret.
+    pub(super) fn labelled(mut self, label: Option<Label>) -> Self {
+        self.tags.extend(label.map(|label| (Label::TAG.to_owned(), label.as_str().to_owned())));
+        self
+    }
+
     /// Answers without a value.
     pub(super) fn answer(self) -> Response {
         json(StatusCode::OK, &self)

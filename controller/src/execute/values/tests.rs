@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::vault::{MemoryVault, Tag, VersionInfo};
+use crate::vault::{Label, MemoryVault, Tag, VersionInfo};
 
 /// Counts questions, and answers each once it is let.
 #[derive(Debug)]
@@ -39,6 +39,19 @@ impl Vault for SlowVault {
 
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
         self.inner.purge(name, version).await
+    }
+
+    fn has_labels(&self) -> bool {
+        self.inner.has_labels()
+    }
+
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        self.inner.label(name, version, label).await
     }
 
     fn uri(&self) -> String {

@@ -55,6 +55,11 @@ async fn the_archive_references_of_devices_open_as_they_stand_through_a_split_ke
     assert_eq!(versions.len(), 2);
     let opens = |at: usize, key: &str| versions[at]["tags"][key].as_str().unwrap_or("").to_owned();
     assert_eq!(opens(1, "keyturn-opens"), "ce-01");
+    // By the name as a whole: what a resync brings, and what lags behind it.
+    let labels = [0, 1].map(|at| opens(at, "keyturn-label"));
+    assert_eq!(labels, ["PREVIOUS", "CURRENT"]);
+    let newest = site.get(&format!("/secrets/{}", name.as_str())).await;
+    assert_eq!(newest.body["tags"]["keyturn-label"], "CURRENT");
     assert!(
         format!("{}{}", opens(0, "keyturn-opens"), opens(0, "keyturn-may-open")).contains("ce-02")
     );
