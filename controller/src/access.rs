@@ -27,6 +27,8 @@ pub use self::tokens::{
 pub enum Right {
     /// Sees what there is and how far it is; no password.
     Read,
+    /// Sees numbers of what there is, for alarms.
+    ReadMetrics,
     /// Rotates, resyncs, locks, and takes devices out of service and back.
     Operate,
     /// Sees passwords.
@@ -64,17 +66,28 @@ pub enum Role {
     /// Does everything with secrets through the Key Vault API, and nothing else: what Azure calls
     /// Key Vault Secrets Officer.
     VaultSecretsOfficer,
+    /// [`Right::ReadMetrics`], and nothing else: for whoever scrapes.
+    MetricsReader,
+}
+
+impl Right {
+    /// Tells whether it changes nothing and shows no password: what is not told of in the audit.
+    #[must_use]
+    pub fn only_looks(self) -> bool {
+        matches!(self, Self::Read | Self::ReadMetrics)
+    }
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Reader,
         Self::Operator,
         Self::SecretReader,
         Self::Administrator,
         Self::VaultSecretsUser,
         Self::VaultSecretsOfficer,
+        Self::MetricsReader,
     ];
 
     /// Returns the role's name.
@@ -87,6 +100,7 @@ impl Role {
             Self::Administrator => "administrator",
             Self::VaultSecretsUser => "vault-secrets-user",
             Self::VaultSecretsOfficer => "vault-secrets-officer",
+            Self::MetricsReader => "metrics-reader",
         }
     }
 
@@ -101,12 +115,15 @@ impl Role {
     #[must_use]
     pub fn grants(self, right: Right) -> bool {
         match right {
-            Right::Read => !self.is_of_vault(),
+            Right::Read => !self.is_of_vault() && self != Self::MetricsReader,
+            Right::ReadMetrics => !self.is_of_vault(),
             Right::Operate => matches!(self, Self::Operator | Self::Administrator),
             Right::Reveal => self == Self::SecretReader,
             Right::Administer => self == Self::Administrator,
             Right::GetSecret => self == Self::SecretReader || self.is_of_vault(),
-            Right::ListSecrets => !matches!(self, Self::Reader | Self::Operator),
+            Right::ListSecrets => {
+                !matches!(self, Self::Reader | Self::Operator | Self::MetricsReader)
+            }
             Right::SetSecret | Right::DeleteSecret | Right::PurgeSecret => {
                 matches!(self, Self::Administrator | Self::VaultSecretsOfficer)
             }
@@ -293,6 +310,9 @@ mod tests {
         assert_eq!(of(Role::Administrator), [true, true, false, true]);
         assert_eq!(of(Role::VaultSecretsUser), [false; 4]);
         assert_eq!(of(Role::VaultSecretsOfficer), [false; 4]);
+        assert_eq!(of(Role::MetricsReader), [false; 4]);
+        let measures = Role::ALL.map(|role| role.grants(Right::ReadMetrics));
+        assert_eq!(measures, [true, true, true, true, false, false, true]);
         let of = |role: Role| VAULT_RIGHTS.map(|right| role.grants(right));
         assert_eq!(of(Role::Reader), [false; 5]);
         assert_eq!(of(Role::Operator), [false; 5]);
@@ -300,6 +320,7 @@ mod tests {
         assert_eq!(of(Role::Administrator), [false, true, true, true, true]);
         assert_eq!(of(Role::VaultSecretsUser), [true, true, false, false, false]);
         assert_eq!(of(Role::VaultSecretsOfficer), [true; 5]);
+        assert_eq!(of(Role::MetricsReader), [false; 5]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod drain;
 mod fault;
 pub mod key_vault;
 mod limit;
+mod metrics;
 pub mod native;
 mod openapi;
 mod operation_path;
@@ -48,6 +49,7 @@ pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) 
     let door = Door::before(service);
     Router::new()
         .merge(native::routes(door.clone(), Arc::clone(admission.tokens()), names))
+        .merge(metrics::routes(door.clone()))
         .merge(arm::routes(door))
         .layer(from_fn_with_state(
             Gate::new(admission, service.auditor(), Limits::default()),
@@ -61,7 +63,7 @@ pub fn routes(service: &Arc<Service>, admission: &Admission, names: KnownNames) 
 /// Returns the paths that are served; what varies in them has a name in braces.
 #[must_use]
 pub fn paths() -> Vec<String> {
-    [open().paths(), native::paths(), arm::paths()].concat()
+    [open().paths(), native::paths(), metrics::paths(), arm::paths()].concat()
 }
 
 /// The routes that are open to whoever asks.

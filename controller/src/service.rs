@@ -38,7 +38,7 @@ mod secrets;
 mod state;
 
 pub use self::adopt::Applied;
-pub use self::archive::{ArchiveStatus, Archives, Compared, Found, NoArchives};
+pub use self::archive::{ArchiveCounts, ArchiveStatus, Archives, Compared, Found, NoArchives};
 pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::retention::{DeletedFabric, Review};

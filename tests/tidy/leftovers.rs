@@ -14,6 +14,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("controller/tests/operations/world.rs", "the clock is paused: a device that takes its time"),
     ("controller/tests/edges/archive.rs", "the clock is paused: asks again in simulated time"),
     ("controller/tests/edges/ask.rs", "the clock is paused: asks again in simulated time"),
+    ("controller/tests/edges/metrics.rs", "the clock is paused: the sleep is simulated time"),
     ("controller/tests/edges/native.rs", "the clock is paused: asks again in simulated time"),
     ("fixtures/tests/ssh.rs", "a simulated device boots in real time; polled with a deadline"),
     ("tests/benches/rotation/product.rs", "a benchmark: looks again until the operation has ended"),

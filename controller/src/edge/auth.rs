@@ -197,13 +197,13 @@ impl Caller {
             Scope::Secret { name, .. } => format!("/secrets/{name}"),
         };
         if principal.may(right, scope) {
-            if right != Right::Read {
+            if !right.only_looks() {
                 tracing::info!(%principal, action, scope = over, "may");
             }
             return Ok(());
         }
         tracing::warn!(%principal, action, scope = over, "may not");
-        if right != Right::Read {
+        if !right.only_looks() {
             self.witness.denied(&principal.to_string(), action, &over);
         }
         let message = format!(
@@ -253,6 +253,11 @@ impl<S> Door<S> {
         scope: Scope<'_>,
     ) -> Result<&Arc<S>, ApiError> {
         caller.check(action, Right::Read, scope).map(|()| &self.0)
+    }
+
+    /// Returns the service to a caller who may see numbers of what is visible.
+    pub(super) fn measure(&self, caller: &Caller, action: &str) -> Result<&Arc<S>, ApiError> {
+        caller.check(action, Right::ReadMetrics, Scope::Visible).map(|()| &self.0)
     }
 
     /// Returns the service to a caller who may do this, once it is in the audit that it is about

@@ -1,5 +1,7 @@
 //! Copies of a fabric's secrets in the customer's own vault.
 
+use std::collections::BTreeMap;
+
 use protocol::id::SecretVersion;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,11 @@ impl Fabric {
         let Some(from) = self.archived_from else { return Vec::new() };
         let sets = self.sets.range(from..);
         let sets = sets.filter(|(_set, record)| record.origin == Origin::Rotated);
+        // What is copied as a whole needs no names made.
+        let sets = sets.filter(|(_set, record)| {
+            let own = record.own.values().flat_map(BTreeMap::values);
+            record.shared.values().chain(own).any(|version| self.copy_of(version).is_none())
+        });
         let mut left: Vec<Value> =
             sets.flat_map(|(set, record)| self.values_of(*set, record)).collect();
         left.retain(|value| self.copy_of(&value.located.1).is_none());

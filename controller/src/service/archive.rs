@@ -75,6 +75,19 @@ pub struct ArchiveStatus {
     pub last_copied: Option<Timestamp>,
     /// What has failed since then, with what mends it, and when it was tried.
     pub last_error: Option<(String, Option<String>, Timestamp)>,
+    /// What was counted.
+    pub counts: ArchiveCounts,
+}
+
+/// What was counted of one vault since the process started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveCounts {
+    /// Versions that were copied.
+    pub copied: u64,
+    /// Attempts that have failed.
+    pub failed: u64,
+    /// When the last of them did.
+    pub failed_at: Option<Timestamp>,
 }
 
 /// What a comparison of one copy has found.
@@ -108,6 +121,8 @@ pub(super) struct Sinks(std::sync::Mutex<BTreeMap<FabricId, Sink>>);
 #[derive(Clone, Debug, Default)]
 struct Sink {
     last_error: Option<(String, Option<String>, Timestamp)>,
+    /// Of the vault with this URI.
+    counts: (String, ArchiveCounts),
     /// Ends a pause.
     again: Arc<Notify>,
 }
@@ -119,13 +134,24 @@ impl Sinks {
     }
 }
 
+impl Sink {
+    /// Returns what is counted of a vault; another one's is forgotten.
+    fn counts_of(&mut self, vault_uri: &str) -> &mut ArchiveCounts {
+        if self.counts.0 != vault_uri {
+            self.counts = (vault_uri.to_owned(), ArchiveCounts::default());
+        }
+        &mut self.counts.1
+    }
+}
+
 impl Service {
     /// Says how the copying of a fabric's secrets goes.
     ///
     /// # Errors
     /// Returns [`ServiceError::NotFound`].
     pub fn archive_status(&self, fabric: &FabricId) -> Result<ArchiveStatus, ServiceError> {
-        let last_error = self.sinks.with(fabric, |sink| sink.last_error.clone());
+        let (last_error, (counted, counts)) =
+            self.sinks.with(fabric, |sink| (sink.last_error.clone(), sink.counts.clone()));
         self.read(fabric, |fabric| {
             let pending = fabric.to_copy();
             let stored = |value: &Value| fabric.sets.get(&value.set).map(|record| record.stored);
@@ -140,6 +166,7 @@ impl Service {
                 pending_since: pending.iter().filter_map(stored).min(),
                 last_copied,
                 last_error: last_error.filter(|_error| !pending.is_empty()),
+                counts: if target == Some(&counted) { counts } else { ArchiveCounts::default() },
             }
         })
     }
@@ -327,7 +354,7 @@ impl Copier {
                     tokio::time::sleep(Duration::from_secs(1) * copied / A_SECOND).await;
                 }
                 Err(error) => {
-                    self.note(&error);
+                    self.note_failure(&error);
                     let pause = PAUSE.saturating_mul(2_u32.saturating_pow(failures));
                     failures = failures.saturating_add(1);
                     // Either way it is time.
@@ -359,13 +386,16 @@ impl Copier {
         let copies = sink.put_all(&tagged).await;
         let copies = copies.map_err(|source| archive_error(&archive, source))?;
         let versions = items.into_iter().map(|(_name, version)| version).zip(copies).collect();
-        let (at, vault_uri) = ((self.clock)(), archive.vault_uri);
+        let (at, vault_uri, counted) =
+            ((self.clock)(), archive.vault_uri.clone(), archive.vault_uri);
         let copied = Event::Copied { versions, vault_uri, at };
         let decide = move |_fabric: &Fabric| {
             Ok::<_, ServiceError>((vec![Entry::Durable(copied.clone())], ()))
         };
         let written = self.keeper.journal.write(decide).await;
         written.map_err(|source| ServiceError::Journal { source })??;
+        let count = u64::try_from(tagged.len()).unwrap_or(u64::MAX);
+        self.sinks.with(&self.fabric, |sink| sink.counts_of(&counted).copied += count);
         Ok(tagged.len())
     }
 
@@ -378,9 +408,15 @@ impl Copier {
         written.map(drop).map_err(|source| ServiceError::Audit { source })
     }
 
-    fn note(&self, error: &ServiceError) {
+    fn note_failure(&self, error: &ServiceError) {
         let (text, hint, at) = (chain(error), error.hint(), (self.clock)());
         tracing::warn!(fabric = %self.fabric.name(), error = text, hint, "secrets are not copied");
-        self.sinks.with(&self.fabric, |sink| sink.last_error = Some((text, hint, at)));
+        let (target, _set) = self.keeper.journal.read(sign);
+        self.sinks.with(&self.fabric, |sink| {
+            sink.last_error = Some((text, hint, at));
+            let counts = sink.counts_of(target.as_deref().unwrap_or_default());
+            counts.failed += 1;
+            counts.failed_at = Some(at);
+        });
     }
 }

@@ -21,6 +21,7 @@ mod described;
 mod issuer;
 mod keeping;
 mod key_vault;
+mod metrics;
 mod native;
 mod oidc;
 mod provider;

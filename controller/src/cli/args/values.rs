@@ -31,6 +31,8 @@ pub enum TokenRole {
     VaultSecretsUser,
     /// Do everything with secrets through the Key Vault API, and nothing else.
     VaultSecretsOfficer,
+    /// Read the numbers at `/metrics`, and nothing else.
+    MetricsReader,
 }
 
 /// Lock or unlock.

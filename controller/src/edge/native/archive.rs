@@ -69,8 +69,9 @@ struct CopyBody {
 
 impl From<ArchiveStatus> for StatusBody {
     fn from(status: ArchiveStatus) -> Self {
-        let ArchiveStatus { archive, copied, pending, pending_since, last_copied, last_error } =
-            status;
+        let ArchiveStatus {
+            archive, copied, pending, pending_since, last_copied, last_error, ..
+        } = status;
         let error = |(message, hint, at): (String, Option<String>, crate::model::Timestamp)| {
             ErrorBody { message, hint, at: at.to_string() }
         };

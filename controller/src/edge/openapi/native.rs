@@ -77,6 +77,9 @@ fn of_fabrics() -> Vec<Operation> {
         )
         .takes("Release")
         .gives("Released"),
+        get(crate::edge::metrics::PATH, "Metrics_Get", "Shows numbers for Prometheus.")
+            .wants(Right::ReadMetrics)
+            .gives_text("Prometheus' text format, version 0.0.4: docs/metrics.md has the names."),
         get("/keyturn/v1/operations", "Progress_List", "Lists operations, the newest first.")
             .gives("ProgressList"),
         get("/keyturn/v1/operations/{operationId}", "Progress_Get", "Says how far each device is.")

@@ -97,13 +97,19 @@ impl Operation {
     }
 
     /// Is answered 200, with a body that is no JSON.
-    pub(super) fn gives_bytes(mut self, description: &'static str) -> Self {
+    pub(super) fn gives_bytes(self, description: &'static str) -> Self {
         let bytes = json!({"schema": {"type": "string", "format": "binary"}});
-        let answer = json!({
-            "description": description,
-            "headers": headers(),
-            "content": {"application/octet-stream": bytes},
-        });
+        self.gives_other(description, &json!({"application/octet-stream": bytes}))
+    }
+
+    /// Is answered 200, with lines of text.
+    pub(super) fn gives_text(self, description: &'static str) -> Self {
+        let text = json!({"schema": {"type": "string"}});
+        self.gives_other(description, &json!({"text/plain": text}))
+    }
+
+    fn gives_other(mut self, description: &'static str, content: &Value) -> Self {
+        let answer = json!({"description": description, "headers": headers(), "content": content});
         self.answers.push(("200", answer));
         self
     }
