@@ -15,6 +15,7 @@ mod oidc;
 mod remote_vault;
 mod retention;
 mod secrets;
+mod vault;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -147,6 +148,10 @@ pub struct VaultConfig {
     /// there is one, else whoever starts the daemon on a terminal is asked, if the key takes a
     /// passphrase. With neither key nor vault there, it says that the new key takes one.
     pub passphrase_file: Option<PathBuf>,
+    /// Where the passphrase is, in place of a file. Default: nowhere.
+    pub passphrase: Option<Reference>,
+    /// The key of a Key Vault that wraps the vault's key. Default: none does.
+    pub wrapped_key: Option<Reference>,
     /// `retention-versions-min` (10 to 400, default 10: the newest versions of each secret that are
     /// never purged; Azure Key Vault backs a secret up with 500 versions at most) and
     /// `retention-time` (90d to 3650d, default 90d: how long a version is kept after it was last of
@@ -224,6 +229,8 @@ impl Config {
                 path: data_dir.join("vault.db"),
                 key_file: None,
                 passphrase_file: None,
+                passphrase: None,
+                wrapped_key: None,
                 retention: Retention::default(),
             },
             rotation: RotationConfig::default(),

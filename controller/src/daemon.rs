@@ -31,6 +31,7 @@ use crate::access::oidc::Prepared;
 use crate::access::{Admission, Tokens};
 use crate::audit::Entry;
 use crate::config::{Config, Flags, KeyVaultConfig};
+use crate::key_source;
 use crate::reference::Resolver;
 use crate::service::{Desk, Service};
 use crate::template::PlatformLimits;
@@ -201,6 +202,8 @@ pub async fn check(options: &Options, world: &impl World) -> Result<String, Daem
         let fetched = upkeep::fetch(&resolver, certificate, config.tls.ca_chain.as_ref()).await;
         fetched.map_err(|source| DaemonError::Reference { source })?;
     }
+    let key = key_source::find(&config, &config.data_dir).await;
+    key.map_err(|source| DaemonError::Reference { source })?;
     let nobodys = Arc::new(Tokens::in_memory(""));
     if let Some(tokens) = tokens::TokenUpkeep::of(&config, &start::resolver(&config), &nobodys) {
         tokens.check().await.map_err(|source| DaemonError::Reference { source })?;

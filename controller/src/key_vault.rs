@@ -1,4 +1,4 @@
-//! A client of Azure Key Vault's secrets: what Keyturn needs of them, and no more.
+//! A client of Azure Key Vault's secrets and keys: what Keyturn needs of them, and no more.
 //!
 //! Source: Azure Key Vault REST API, secrets, version 7.4, and "Authentication, requests and
 //! responses" for the challenge. Why it is not Azure's own crate: `docs/adr/0015`.
@@ -10,6 +10,7 @@
 mod call;
 mod challenge;
 mod error;
+mod keys;
 mod wire;
 
 use std::fmt;
@@ -18,7 +19,9 @@ use std::sync::{Arc, Mutex};
 use reqwest::{Client, Method, Url};
 
 use self::call::Call;
+pub use self::challenge::{Challenge, Objection};
 pub use self::error::{KeyVaultError, Refusal};
+pub use self::keys::{WrapAlgorithm, WrappedKey};
 pub use self::wire::{Properties, Secret, Tags};
 use crate::identity::Identity;
 use crate::remote::{self, Pace, Way};

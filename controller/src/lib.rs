@@ -24,6 +24,7 @@ pub mod generate;
 pub mod identity;
 pub mod inventory;
 pub mod journal;
+pub mod key_source;
 pub mod key_vault;
 pub mod kv2;
 pub mod model;

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use crate::audit::{Entry, Outcome};
 use crate::auditor::{self, Auditor};
 use crate::clock;
-use crate::config::{Config, StoreConfig, VaultConfig};
+use crate::config::Config;
+use crate::key_source;
 use crate::remote_vault;
 use crate::store::DataDirLock;
 use crate::vault::embedded::Place;
-use crate::vault::key::KeySource;
+use crate::vault::key::{KeySource, NewKey};
 use crate::vault::{EmbeddedVault, Vault};
 
 pub use self::backup::NewFile;
@@ -29,8 +30,7 @@ pub use self::restored::{Accepted, LostPassword};
 #[derive(Debug)]
 pub struct DataDir {
     dir: PathBuf,
-    vault: VaultConfig,
-    store: StoreConfig,
+    config: Config,
     auditor: Auditor,
     _lock: DataDirLock,
 }
@@ -54,20 +54,28 @@ impl DataDir {
     async fn hold(dir: PathBuf, config: &Config) -> Result<Self, OfflineError> {
         let lock = DataDirLock::acquire(&dir).map_err(OfflineError::of_lock)?;
         let auditor = auditor::open(&dir).await.map_err(|source| OfflineError::Audit { source })?;
-        let (vault, store) = (config.vault.clone(), config.store.clone());
-        Ok(Self { dir, vault, store, auditor, _lock: lock })
+        Ok(Self { dir, config: config.clone(), auditor, _lock: lock })
     }
 
     /// Returns where the vault's key is, by the configuration.
-    #[must_use]
-    pub fn key(&self) -> KeySource {
-        let VaultConfig { key_file, passphrase_file, .. } = &self.vault;
-        KeySource::find(&self.dir, key_file.as_deref(), passphrase_file.as_deref())
+    async fn key(&self) -> Result<KeySource, OfflineError> {
+        let found = key_source::find(&self.config, &self.dir).await;
+        found.map_err(|source| OfflineError::Reference { source })
+    }
+
+    /// Returns what makes a new key that is wrapped as the configuration says.
+    ///
+    /// # Errors
+    /// [`OfflineError::NoWrapper`], [`OfflineError::Reference`].
+    pub fn new_wrapped(&self) -> Result<NewKey, OfflineError> {
+        let found = key_source::wrapping(&self.config);
+        let found = found.map_err(|source| OfflineError::Reference { source })?;
+        found.map(NewKey::Wrapped).ok_or(OfflineError::NoWrapper)
     }
 
     /// Opens the vault that has the passwords, wherever it is.
     async fn vault(&self) -> Result<Arc<dyn Vault>, OfflineError> {
-        match &self.vault.remote {
+        match &self.config.vault.remote {
             None => Ok(Arc::new(self.embedded().await?)),
             Some(remote) => {
                 remote_vault::open(remote).map_err(|source| OfflineError::Vault { source })
@@ -77,7 +85,7 @@ impl DataDir {
 
     /// Refuses what can be done to the embedded vault alone.
     fn check_embedded(&self) -> Result<(), OfflineError> {
-        match &self.vault.remote {
+        match &self.config.vault.remote {
             None => Ok(()),
             Some(remote) => Err(OfflineError::NotEmbedded { vault: remote.uri().to_owned() }),
         }
@@ -86,12 +94,16 @@ impl DataDir {
     /// Opens the embedded vault, which must be there.
     async fn embedded(&self) -> Result<EmbeddedVault, OfflineError> {
         self.check_embedded()?;
-        let file = &self.vault.path;
+        self.embedded_with(&self.key().await?).await
+    }
+
+    async fn embedded_with(&self, key: &KeySource) -> Result<EmbeddedVault, OfflineError> {
+        let file = &self.config.vault.path;
         if !file.exists() {
             return Err(OfflineError::Missing { file: file.clone() });
         }
         let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
-        EmbeddedVault::open_with(file, &self.key(), Place::default(), clock)
+        EmbeddedVault::open_with(file, key, Place::default(), clock)
             .await
             .map_err(|source| OfflineError::Vault { source })
     }
@@ -104,8 +116,8 @@ impl DataDir {
     ) -> Result<T, OfflineError> {
         // Nobody has shown a token: the operating system says who it is.
         let who = format!("uid {}", rustix::process::getuid().as_raw());
-        let object = match &self.vault.remote {
-            None => self.vault.path.display().to_string(),
+        let object = match &self.config.vault.remote {
+            None => self.config.vault.path.display().to_string(),
             Some(remote) => remote.uri().to_owned(),
         };
         let entry = Entry::requested(&who, action, &object, clock::now());

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use self::error::ReferenceError;
 pub use self::fetch::{Certificate, Resolver};
-pub(crate) use self::parse::LOCAL;
+pub(crate) use self::parse::{LOCAL, wrapping_key};
 pub use self::state::ReferenceState;
 use crate::identity::UserAssigned;
 
@@ -75,17 +75,20 @@ pub enum Kind {
     Certificate,
     /// `vault-ca-chain-cert`: the certificates above one.
     CaChain,
+    /// `vault-key`: a key that does not leave the vault.
+    Key,
 }
 
 impl Kind {
     /// All kinds.
-    const ALL: [Self; 3] = [Self::Secret, Self::Certificate, Self::CaChain];
+    const ALL: [Self; 4] = [Self::Secret, Self::Certificate, Self::CaChain, Self::Key];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Secret => "vault-secret",
             Self::Certificate => "vault-cert",
             Self::CaChain => "vault-ca-chain-cert",
+            Self::Key => "vault-key",
         }
     }
 }

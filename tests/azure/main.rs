@@ -9,3 +9,4 @@ mod references;
 mod served;
 mod vault;
 mod world;
+mod wrapped;

@@ -101,6 +101,34 @@ fn a_backup_of_a_running_daemon_is_restored_elsewhere_and_opens_the_same_devices
 }
 
 #[test]
+fn the_passphrase_may_be_a_credential_that_systemd_gives_to_the_daemon_alone() {
+    let site = Site::new(IMPATIENT);
+    let folder = site.path("credentials");
+    fs::create_dir(&folder).expect("a directory of our own");
+    let credential = folder.join("keyturn-vault-passphrase");
+    fs::write(&credential, "nine tall giraffes").expect("a directory of our own");
+    let with = |command: &mut Command| {
+        command.env("CREDENTIALS_DIRECTORY", &folder);
+    };
+    let serve = || {
+        let mut command = site.command();
+        with(&mut command);
+        site.serve_by(command)
+    };
+    serve().expect("a daemon").stop();
+    let key = fs::read_to_string(site.path("data/vault.key")).expect("the vault's key");
+    assert!(key.starts_with("keyturn-vault-passphrase 1 "), "{key}");
+    let _locked =
+        site.serve_in_vain().expect(1).says(&["takes a passphrase", "systemd credential"]);
+    fs::write(&credential, "nine tall giraffez").expect("a directory of our own");
+    let said = serve().expect_err("another passphrase").expect(1);
+    let _other = said.says(&["the credential `", "is another one"]);
+    fs::write(&credential, "nine tall giraffes\n").expect("a directory of our own");
+    serve().expect("a daemon").stop();
+    site.expect_unsaid(["nine tall giraff"]);
+}
+
+#[test]
 fn the_vaults_key_is_changed_to_a_passphrase_and_back_while_no_daemon_runs() {
     let (site, lab, server) = rotated();
     let was = site.reveal("ce-01", "admin");

@@ -56,11 +56,12 @@ const CONTROLLER: &str = "
     plan: model naming
     config: access data_dir document duration error identity plan reference remote
     remote_vault: clock config error identity key_vault remote vault
-    offline: age audit auditor clock config disk error journal model naming remote_vault rollback store vault
+    key_source: clock config reference remote vault
+    offline: age audit auditor clock config disk error journal key_source model naming reference remote_vault rollback store vault
     cli: age audit client config data_dir document duration error inventory offline vault
     execute: agents audit auditor error generate inventory journal model naming plan rollback template vault
     service: age agents audit auditor error execute inventory journal model naming plan rollback store template vault
-    daemon: access agents audit auditor clock config data_dir disk error execute identity inventory model plan reference remote remote_vault rollback service store template vault
+    daemon: access agents audit auditor clock config data_dir disk error execute identity inventory key_source model plan reference remote remote_vault rollback service store template vault
     edge: access age audit auditor clock error inventory model naming plan reference rollback service vault
 ";
 

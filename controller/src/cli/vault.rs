@@ -39,12 +39,13 @@ fn failed(error: &OfflineError) -> Failure {
 }
 
 async fn rekey(config: &Config, wanted: &Rekey, terminal: &mut Terminal) -> Result<(), Failure> {
-    let new = match (&wanted.new_passphrase_file, wanted.new_passphrase) {
-        (Some(file), _) => NewKey::Passphrase(PassphraseSource::File(file.clone())),
-        (None, true) => NewKey::Passphrase(PassphraseSource::Terminal),
-        (None, false) => NewKey::Random,
-    };
     let dir = DataDir::take(config).await.map_err(|error| failed(&error))?;
+    let new = match (&wanted.new_passphrase_file, wanted.new_passphrase, wanted.new_wrapped) {
+        (Some(file), _, _) => NewKey::Passphrase(PassphraseSource::File(file.clone())),
+        (None, true, _) => NewKey::Passphrase(PassphraseSource::Terminal),
+        (None, false, true) => dir.new_wrapped().map_err(|error| failed(&error))?,
+        (None, false, false) => NewKey::Random,
+    };
     let rekeyed = dir.rekey(&new, wanted.to_key_file.as_deref()).await;
     let (rekeyed, settled) = rekeyed.map_err(|error| failed(&error))?;
     match settled {

@@ -8,14 +8,14 @@ use std::time::Duration;
 use protocol::job::Verification;
 
 use super::secrets::FileSecrets;
+use super::vault::FileVault;
 use super::{
-    ArchiveConfig, Config, Flags, KeyVaultConfig, RemoteVaultConfig, RotationConfig, TokensConfig,
-    VERIFICATIONS, access, archive, commit_timer, key_vault, oidc, remote_vault, retention,
+    ArchiveConfig, Config, Flags, KeyVaultConfig, RotationConfig, TokensConfig, VERIFICATIONS,
+    access, archive, commit_timer, key_vault, oidc,
 };
 use crate::access::oidc::IssuerSettings;
 use crate::document::{self, DocumentError, Spot, Table, Value};
 use crate::duration;
-use crate::plan::retention::Retention;
 
 const KEYS: [&str; 12] = [
     "listen",
@@ -31,8 +31,6 @@ const KEYS: [&str; 12] = [
     "secrets",
     "tls",
 ];
-const VAULT_KEYS: [&str; 5] =
-    ["path", "key-file", "passphrase-file", "retention-versions-min", "retention-time"];
 const ROTATION_KEYS: [&str; 12] = [
     "password-sets-max",
     "device-timeout",
@@ -72,7 +70,6 @@ pub(super) struct FileConfig {
     secrets_template: Option<PathBuf>,
     store_path: Option<PathBuf>,
     vault: FileVault,
-    retention: Retention,
     rotation: FileRotation,
     sessions_max: Option<usize>,
     platforms_dir: Option<PathBuf>,
@@ -82,15 +79,6 @@ pub(super) struct FileConfig {
     key_vault_spot: Option<Spot>,
     archive: ArchiveConfig,
     secrets: FileSecrets,
-}
-
-/// Which vault `[vault]` of a configuration file names.
-#[derive(Debug, Default)]
-struct FileVault {
-    path: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    passphrase_file: Option<PathBuf>,
-    remote: Option<RemoteVaultConfig>,
 }
 
 /// `[rotation]` of a configuration file.
@@ -125,12 +113,6 @@ impl FileConfig {
             let mut store = value.table("[store]", &["path"])?;
             config.store_path = path(&mut store, "path", "the path of a database file")?;
         }
-        if let Some(value) = top.optional("vault") {
-            let keys: Vec<&str> = VAULT_KEYS.into_iter().chain(remote_vault::keys()).collect();
-            let mut vault = value.table("[vault]", &keys)?;
-            config.vault = FileVault::parse(&mut vault, &mut config.secrets)?;
-            config.retention = retention::parse(&mut vault)?;
-        }
         if let Some(value) = top.optional("agent") {
             let mut agent = value.table("[agent]", &["sessions-max", "platforms-dir"])?;
             config.sessions_max = number(&mut agent, "sessions-max", "sessions", 2..=10_000)?;
@@ -140,6 +122,9 @@ impl FileConfig {
             let spot = value.spot();
             config.key_vault = key_vault::parse(value)?;
             config.key_vault_spot = config.key_vault.as_ref().map(|_served| spot);
+        }
+        if let Some(value) = top.optional("vault") {
+            config.vault = FileVault::parse(value, &mut config.secrets)?;
         }
         if let Some(value) = top.optional("access") {
             (config.oidc, config.tokens) = access::parse(value, &mut config.secrets)?;
@@ -165,13 +150,7 @@ impl FileConfig {
         if let Some(path) = self.store_path {
             config.store.path = place(path);
         }
-        if let Some(path) = self.vault.path {
-            config.vault.path = place(path);
-        }
-        config.vault.key_file = self.vault.key_file.map(place);
-        config.vault.passphrase_file = self.vault.passphrase_file.map(place);
-        config.vault.remote = self.vault.remote.map(|vault| remote_vault::place(vault, base));
-        config.vault.retention = self.retention;
+        config.vault = self.vault.check(config.vault, base);
         config.rotation = self.rotation.check()?;
         config.agent.sessions_max = self.sessions_max.unwrap_or(config.agent.sessions_max);
         config.agent.platforms_dir = self.platforms_dir.map(place);
@@ -186,31 +165,6 @@ impl FileConfig {
         config.key_vault = self.key_vault;
         config.archive = archive::place(self.archive, base);
         Ok(config)
-    }
-}
-
-impl FileVault {
-    fn parse(table: &mut Table, secrets: &mut FileSecrets) -> Result<Self, DocumentError> {
-        let spot = table.spot().clone();
-        let vault = Self {
-            path: path(table, "path", "the path of a database file")?,
-            key_file: path(table, "key-file", "the path of a key's file")?,
-            passphrase_file: path(table, "passphrase-file", "the path of a passphrase's file")?,
-            remote: remote_vault::optional(table, secrets)?,
-        };
-        let of_embedded = [
-            ("path", vault.path.is_some()),
-            ("key-file", vault.key_file.is_some()),
-            ("passphrase-file", vault.passphrase_file.is_some()),
-        ];
-        let beside = of_embedded.into_iter().find_map(|(key, is_given)| is_given.then_some(key));
-        match (&vault.remote, beside) {
-            (Some(remote), Some(key)) => {
-                let expected = "either the embedded vault or one that others run";
-                Err(spot.wrong(expected, format_args!("`{key}` beside `{}`", remote.uri())))
-            }
-            _ => Ok(vault),
-        }
     }
 }
 

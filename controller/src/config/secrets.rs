@@ -82,10 +82,15 @@ impl FileSecrets {
     ) -> Result<Reference, DocumentError> {
         let spot = value.spot();
         let reference = Reference::parse(value, what, kind)?;
+        self.needs(&reference, spot);
+        Ok(reference)
+    }
+
+    /// Notes what a reference needs.
+    pub(super) fn needs(&mut self, reference: &Reference, spot: Spot) {
         if reference.needs_folder() {
             self.needs_dir.get_or_insert(spot);
         }
-        Ok(reference)
     }
 }
 

@@ -23,9 +23,10 @@ use crate::agents::Agent;
 use crate::audit::Entry;
 use crate::auditor::{self, Auditor};
 use crate::clock;
-use crate::config::{Config, KeyVaultConfig, VaultConfig};
+use crate::config::{Config, KeyVaultConfig};
 use crate::data_dir;
 use crate::execute::{Clock, Settings};
+use crate::key_source;
 use crate::plan::Policy;
 use crate::reference::Resolver;
 use crate::remote::Pace;
@@ -35,7 +36,6 @@ use crate::service::{Desk, Parts, Service};
 use crate::store::{DataDirLock, SqliteStore, Store};
 use crate::template::{PlatformLimits, SecretsTemplate};
 use crate::vault::embedded::{Place, Settled};
-use crate::vault::key::KeySource;
 use crate::vault::secrets::Secrets;
 use crate::vault::{EmbeddedVault, Vault};
 
@@ -238,11 +238,18 @@ async fn open_vault(
     dir: &Path,
     place: &Place,
 ) -> Result<EmbeddedVault, DaemonError> {
-    let VaultConfig { key_file, passphrase_file, .. } = &config.vault;
-    let key = KeySource::find(dir, key_file.as_deref(), passphrase_file.as_deref());
+    let key = key_source::find(config, dir).await;
+    let key = key.map_err(|source| DaemonError::Reference { source })?;
     let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
     let vault = EmbeddedVault::open_with(&config.vault.path, &key, place.clone(), clock).await;
     let vault = vault.map_err(|source| DaemonError::Vault { source })?;
+    if key.lies_open() {
+        tracing::warn!(
+            file = %key.path().display(),
+            "the vault's key lies open in its file; `keyturn vault rekey` with `--new-wrapped` or \
+             `--new-passphrase-file` makes one that does not"
+        );
+    }
     match vault.settled() {
         None => {}
         Some(Settled::OldKey) => {

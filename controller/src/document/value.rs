@@ -52,6 +52,11 @@ impl Value {
         self.spot.clone()
     }
 
+    /// Tells whether it is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.node, Node::Table(_))
+    }
+
     /// Opens a table that may have these keys only; `what` is what has them ("a device").
     ///
     /// # Errors
@@ -199,6 +204,11 @@ impl Value {
 }
 
 impl Table {
+    /// Tells whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Takes the value of a key, if the key is there.
     pub(crate) fn optional(&mut self, key: &str) -> Option<Value> {
         self.entries.remove(key)

@@ -30,6 +30,8 @@ pub(super) struct Call {
     url: Url,
     doing: String,
     body: Option<Bytes>,
+    /// Whether it is about a key, which wants other rights than a secret.
+    is_of_key: bool,
 }
 
 /// What a vault answered to a request that it did.
@@ -41,7 +43,11 @@ pub(super) struct Answer {
 
 impl Call {
     pub(super) fn new(method: Method, url: Url, doing: String) -> Self {
-        Self { method, url, doing, body: None }
+        Self { method, url, doing, body: None, is_of_key: false }
+    }
+
+    pub(super) fn of_key(method: Method, url: Url, doing: String) -> Self {
+        Self { is_of_key: true, ..Self::new(method, url, doing) }
     }
 
     /// Gives it a body, in memory that is overwritten.
@@ -198,6 +204,7 @@ impl KeyVault {
         KeyVaultError::refused(Refusal {
             doing: call.doing,
             vault: self.uri(),
+            is_of_key: call.is_of_key,
             status,
             code: remote::shown(&reason.code),
             inner: remote::shown(&reason.innererror.unwrap_or_default().code),

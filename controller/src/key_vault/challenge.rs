@@ -4,16 +4,16 @@ use reqwest::Url;
 
 /// What a vault's `WWW-Authenticate` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub struct Challenge {
     /// The directory (tenant) that must have given the token.
-    pub(super) tenant: String,
+    pub tenant: String,
     /// The resource that the token must be for, without a slash at its end.
-    pub(super) resource: String,
+    pub resource: String,
 }
 
 /// What speaks against a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Objection {
+pub enum Objection {
     /// The vault belongs to another directory.
     Tenant,
     /// The resource does not cover the vault's host.
@@ -23,7 +23,8 @@ pub(super) enum Objection {
 impl Challenge {
     /// Reads `Bearer authorization="https://…/TENANT", resource="https://…"`; `scope` may stand for
     /// the resource.
-    pub(super) fn parse(header: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
         let (scheme, parameters) = header.trim().split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
@@ -46,7 +47,10 @@ impl Challenge {
     /// Checks that a token of `tenant` may be asked for and sent to `host`. `trusted` is a resource
     /// that the configuration trusts with any host. A directory that is known by its domain cannot
     /// be compared with the challenge's GUID, and is not.
-    pub(super) fn check(
+    ///
+    /// # Errors
+    /// Returns what speaks against it.
+    pub fn check(
         &self,
         host: &str,
         tenant: Option<&str>,

@@ -123,6 +123,8 @@ pub struct Refusal {
     pub doing: String,
     /// The vault.
     pub vault: String,
+    /// Whether it was about a key and not about a secret.
+    pub is_of_key: bool,
     /// The HTTP status.
     pub status: u16,
     /// Key Vault's code.
@@ -146,7 +148,7 @@ impl KeyVaultError {
         let (doing, vault) = (doing.clone(), vault.clone());
         match (refusal.status, refusal.inner.as_str()) {
             (404, _) => Self::NotFound { doing, vault },
-            (403, "SecretDisabled") => Self::Disabled { doing, vault },
+            (403, "SecretDisabled" | "KeyDisabled") => Self::Disabled { doing, vault },
             (409, "ObjectIsDeletedButRecoverable") => {
                 Self::Deleted { doing, vault, is_passing: false }
             }
@@ -188,7 +190,9 @@ impl KeyVaultError {
                  \"{resource}\"`"
             ),
             Self::Reach { .. } => "check the vault's URI and the way to it".to_owned(),
-            Self::NotFound { .. } => "check the secret's name and version".to_owned(),
+            Self::NotFound { .. } => {
+                "check name and version; what was deleted can be recovered in the vault".to_owned()
+            }
             Self::Disabled { .. } => "enable the version in the vault, or name another".to_owned(),
             Self::Deleted { is_passing: true, .. } => "try again in a minute".to_owned(),
             Self::Deleted { is_passing: false, .. } => {
@@ -230,6 +234,12 @@ impl Refusal {
             (403, "ForbiddenByFirewall") => {
                 "let this host through the vault's firewall, or use a private endpoint".to_owned()
             }
+            (403, "KeyOperationForbidden") => {
+                "allow the key `wrapKey` and `unwrapKey`: its permitted operations".to_owned()
+            }
+            (403, _) if self.is_of_key => "give the identity the role `Key Vault Crypto Service \
+                 Encryption User` on the vault, or an access policy with get, wrapKey and unwrapKey"
+                .to_owned(),
             (403, _) => "give the identity the role `Key Vault Secrets Officer` on the vault \
                          (`Key Vault Secrets User` where it only reads), or an access policy with \
                          get, list, set, delete and recover"

@@ -87,6 +87,31 @@ pub(super) struct Page {
     pub(super) next_link: Option<String>,
 }
 
+/// A key without what is secret in it.
+#[derive(Deserialize)]
+pub(super) struct KeyBundle {
+    pub(super) key: Jwk,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Jwk {
+    pub(super) kid: String,
+    pub(super) kty: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Operation<'a> {
+    pub(super) alg: &'a str,
+    pub(super) value: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OperationResult {
+    pub(super) kid: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) value: Zeroizing<String>,
+}
+
 #[derive(Default, Deserialize)]
 pub(super) struct Failure {
     #[serde(default)]
@@ -110,6 +135,10 @@ pub(super) struct Inner {
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.map(Zeroizing::new))
+}
+
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(from).map(Zeroizing::new)
 }
 
 impl Bundle {

@@ -112,7 +112,7 @@ impl DataDir {
             let backup = File::open(from)
                 .map_err(|source| OfflineError::Disk { source: failed(from, "read", source) })?;
             let clock: crate::vault::Clock = Arc::new(|| clock::since_1970().as_secs());
-            let (file, key) = (&self.vault.path, self.key());
+            let (file, key) = (&self.config.vault.path, self.key().await?);
             EmbeddedVault::restore(file, &key, identities, BufReader::new(backup), clock)
                 .await
                 .map_err(|source| OfflineError::Vault { source })

@@ -8,6 +8,7 @@ use crate::auditor::AuditError;
 use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::journal::JournalError;
+use crate::reference::ReferenceError;
 use crate::rollback::RollbackError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
@@ -71,6 +72,15 @@ pub enum OfflineError {
         /// The vault's URI.
         vault: String,
     },
+    /// What opens the vault's key cannot be had.
+    #[error(transparent)]
+    Reference {
+        /// Why not.
+        source: ReferenceError,
+    },
+    /// Nothing is configured that wraps keys.
+    #[error("have a new key wrapped: nothing is configured to wrap it")]
+    NoWrapper,
     /// A journal cannot be read.
     #[error("read the journals")]
     Journal {
@@ -133,9 +143,15 @@ impl OfflineError {
             Self::Store { source } => source.hint(),
             Self::Audit { source } => source.hint(),
             Self::Vault { source } => source.hint(),
+            Self::Reference { source } => source.hint(),
             Self::NotEmbedded { .. } => Some(
                 "others run that vault, by the configuration: back it up and change its keys by \
                  its own means. Nothing was changed"
+                    .to_owned(),
+            ),
+            Self::NoWrapper => Some(
+                "set `wrapped-key` under [vault] and give the configuration with `--config`; \
+                  nothing was changed"
                     .to_owned(),
             ),
             Self::Journal { source } => source.hint(),
@@ -168,7 +184,9 @@ impl OfflineError {
             | Self::Lost { .. }
             | Self::NotEmbedded { .. }
             | Self::Exists { .. }
+            | Self::NoWrapper
             | Self::Identity { .. } => Fault::Operator,
+            Self::Reference { source } => source.fault(),
             Self::Disk { source } => source.fault(),
             Self::Journal { source } => source.fault(),
             Self::Rollback { source } => source.fault(),

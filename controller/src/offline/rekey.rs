@@ -19,9 +19,11 @@ impl DataDir {
         to: Option<&Path>,
     ) -> Result<(Rekeyed, Option<Settled>), OfflineError> {
         self.recorded("Keyturn/vault/rekey/action", async {
-            let vault = self.embedded().await?;
+            self.check_embedded()?;
+            let key = self.key().await?;
+            let vault = self.embedded_with(&key).await?;
             let settled = vault.settled();
-            let rekeyed = vault.rekey(&self.key(), new, to, &Steps::default()).await;
+            let rekeyed = vault.rekey(&key, new, to, &Steps::default()).await;
             Ok((rekeyed.map_err(|source| OfflineError::Rekey { source })?, settled))
         })
         .await

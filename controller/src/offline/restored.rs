@@ -58,9 +58,11 @@ impl DataDir {
     pub async fn accept_restored(&self, despite_loss: bool) -> Result<Accepted, OfflineError> {
         self.recorded("Keyturn/vault/acceptRestored/action", async {
             let vault = self.vault().await?;
-            let new_store = (!self.store.path.exists()).then(|| self.store.path.clone());
+            let new_store =
+                (!self.config.store.path.exists()).then(|| self.config.store.path.clone());
             let of_store = |source| OfflineError::Store { source };
-            let store = Arc::new(SqliteStore::open(&self.store.path).await.map_err(of_store)?);
+            let store =
+                Arc::new(SqliteStore::open(&self.config.store.path).await.map_err(of_store)?);
             let lost = lost(&*vault, store.clone()).await?;
             if !lost.is_empty() && !despite_loss {
                 return Err(OfflineError::Lost { lost });

@@ -172,6 +172,21 @@ impl Resolver {
         }
     }
 
+    /// Returns the client of the vault that a reference leads to, and what it is about; `None` for a
+    /// local secret. Asks nobody yet.
+    ///
+    /// # Errors
+    /// Returns [`ReferenceError`] where there is no client.
+    pub fn key_vault<'r>(
+        &self,
+        reference: &'r Reference,
+    ) -> Result<Option<(Arc<KeyVault>, &'r KeyVaultReference)>, ReferenceError> {
+        match reference {
+            Reference::Local(_) => Ok(None),
+            Reference::KeyVault(object) => Ok(Some((self.vault(reference, object)?, object))),
+        }
+    }
+
     /// Reads a file of a local secret in a thread that may wait for a disk.
     async fn local(
         &self,

@@ -21,6 +21,12 @@ impl Reference {
     /// # Errors
     /// Returns [`DocumentError`], also for a kind of object that has no place here.
     pub(crate) fn parse(value: Value, what: &str, kind: Kind) -> Result<Self, DocumentError> {
+        if !value.is_table() {
+            // Somebody may have written the credential itself, which no error shows.
+            return Err(value
+                .spot()
+                .wrong("a table: { key-vault } or { secret-name }", "another value"));
+        }
         let mut table = value.table(what, &["key-vault", "secret-name"])?;
         match (table.optional("secret-name"), table.optional("key-vault")) {
             (Some(name), None) => Ok(Self::Local(local(name)?)),
@@ -31,6 +37,11 @@ impl Reference {
             (None, None) => Err(table.spot().wrong("`secret-name` or `key-vault`", "neither")),
         }
     }
+}
+
+/// Reads `{ key-vault = … }` about a key, which can be nowhere else.
+pub(crate) fn wrapping_key(value: Value) -> Result<Reference, DocumentError> {
+    Ok(Reference::KeyVault(Box::new(key_vault(value, Kind::Key)?)))
 }
 
 fn local(value: Value) -> Result<LocalName, DocumentError> {
@@ -44,7 +55,10 @@ fn key_vault(value: Value, kind: Kind) -> Result<KeyVaultReference, DocumentErro
     let vault = vault(table.required("vault", "the vault: { name, directory-id, credentials }")?)?;
     let given = Kind::ALL.map(|kind| table.optional(kind.as_str()).map(|value| (kind, value)));
     let mut given: Vec<(Kind, Value)> = given.into_iter().flatten().collect();
-    let one = "exactly one of `vault-secret`, `vault-cert` and `vault-ca-chain-cert`";
+    let one = match kind {
+        Kind::Key => "`vault-key`, and nothing else",
+        _ => "exactly one of `vault-secret`, `vault-cert` and `vault-ca-chain-cert`",
+    };
     let (found, value) = match (given.pop(), given.is_empty()) {
         (Some(only), true) => only,
         (Some((_kind, value)), false) => return Err(value.spot().wrong(one, "another one too")),

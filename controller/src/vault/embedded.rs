@@ -111,9 +111,9 @@ impl EmbeddedVault {
                 (own, Some(settled))
             }
         };
-        let master = match own.load()? {
+        let master = match own.load().await? {
             Some(key) => key,
-            None if is_new => source.create(file)?,
+            None if is_new => source.create(file).await?,
             None => {
                 let key = own.path().to_owned();
                 return Err(VaultError::KeyMissing { file: file.to_owned(), key });

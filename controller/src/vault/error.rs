@@ -125,6 +125,54 @@ pub enum VaultError {
         /// The key file.
         key: PathBuf,
     },
+    /// The key is wrapped, and nothing is configured that unwraps it.
+    #[error(
+        "open the vault's key `{}`: it is wrapped by {by}, and nothing is configured to unwrap it",
+        key.display()
+    )]
+    WrapperMissing {
+        /// The key file.
+        key: PathBuf,
+        /// What has wrapped it.
+        by: String,
+    },
+    /// The key is wrapped by another key than the one that is configured.
+    #[error(
+        "open the vault's key `{}`: it is wrapped by {by}, and {configured} is configured",
+        key.display()
+    )]
+    WrapperOther {
+        /// The key file.
+        key: PathBuf,
+        /// What has wrapped it.
+        by: String,
+        /// What is configured.
+        configured: String,
+    },
+    /// The service did not unwrap the key.
+    #[error("have the vault's key `{}` unwrapped by {by}", key.display())]
+    Unwrap {
+        /// The key file.
+        key: PathBuf,
+        /// What has wrapped it.
+        by: String,
+        /// Why not.
+        source: Box<key::WrapError>,
+    },
+    /// What the service unwrapped is not the key that the file names.
+    #[error("open the vault's key `{}`: what {by} unwrapped is another key", key.display())]
+    Unwrapped {
+        /// The key file.
+        key: PathBuf,
+        /// What has wrapped it.
+        by: String,
+    },
+    /// The service did not wrap a new key.
+    #[error("have a new key of the vault wrapped")]
+    Wrap {
+        /// Why not.
+        source: Box<key::WrapError>,
+    },
     /// The passphrase does not make the key that the file names.
     #[error("open the vault's key `{}`: the passphrase from {from} is another one", key.display())]
     PassphraseWrong {
@@ -260,6 +308,43 @@ impl VaultError {
                  backup; the other values can still be read",
                 file.display()
             ),
+            Self::KeyMissing { .. }
+            | Self::KeyWrong { .. }
+            | Self::KeyDamaged { .. }
+            | Self::KeyExposed { .. }
+            | Self::KeyFixed { .. }
+            | Self::WrapperMissing { .. }
+            | Self::WrapperOther { .. }
+            | Self::Unwrap { .. }
+            | Self::Unwrapped { .. }
+            | Self::Wrap { .. }
+            | Self::PassphraseMissing { .. }
+            | Self::PassphraseWrong { .. }
+            | Self::PassphraseFileMissing { .. }
+            | Self::PassphraseUnfit { .. }
+            | Self::Terminal { .. } => return self.key_hint(),
+            Self::Backup { source } => return source.hint(),
+            Self::BackupDamaged { .. } => {
+                "give a file that `keyturn vault backup` wrote, or another copy of it".to_owned()
+            }
+            Self::NoBackup => "back it up by its own means".to_owned(),
+            Self::VaultThere { file } => format!(
+                "restore into another data directory, or move `{}` aside first; nothing was \
+                 changed",
+                file.display()
+            ),
+            Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
+            Self::Remote(source) => return source.hint(),
+            Self::Hashicorp(source) => return source.hint(),
+            Self::Partial { source, .. } => return source.hint(),
+            Self::Disk(disk) => return disk.hint(),
+            Self::Cipher { .. } | Self::Short { .. } => return None,
+        })
+    }
+
+    /// Says what can be done where the key is the matter.
+    fn key_hint(&self) -> Option<String> {
+        Some(match self {
             Self::KeyMissing { key, .. } => format!(
                 "put the key back at `{}` with mode 0600; without it no value can be read. \
                  Nothing was changed",
@@ -281,6 +366,25 @@ impl VaultError {
                  [vault], give it as the systemd credential `keyturn-vault-passphrase`, or start \
                  the program on a terminal. Nothing was changed"
                 .to_owned(),
+            Self::WrapperMissing { .. } => {
+                "set `wrapped-key` under [vault] to the key that has wrapped it. Nothing was changed"
+                    .to_owned()
+            }
+            Self::WrapperOther { .. } => {
+                "set `wrapped-key` under [vault] to the key that has wrapped it; `keyturn vault \
+                 rekey` then makes a key that lies in its file, and once more one that another key \
+                 wraps. Nothing was changed"
+                    .to_owned()
+            }
+            Self::Unwrap { source, .. } | Self::Wrap { source } => match source.hint() {
+                Some(hint) => format!("{hint}. Nothing was changed"),
+                None => return None,
+            },
+            Self::Unwrapped { key, .. } => format!(
+                "bring `{}` back from its own backup; if it is the right one, the wrapping key is \
+                 another than it was. Nothing was changed",
+                key.display()
+            ),
             Self::PassphraseWrong { key, .. } => format!(
                 "give the passphrase that `{}` was made with; after a change of the passphrase \
                  that is the new one. Nothing was changed",
@@ -296,22 +400,7 @@ impl VaultError {
             Self::Terminal { .. } => "start the program on a terminal, or give the passphrase in \
                  a file"
                 .to_owned(),
-            Self::Backup { source } => return source.hint(),
-            Self::BackupDamaged { .. } => {
-                "give a file that `keyturn vault backup` wrote, or another copy of it".to_owned()
-            }
-            Self::NoBackup => "back it up by its own means".to_owned(),
-            Self::VaultThere { file } => format!(
-                "restore into another data directory, or move `{}` aside first; nothing was \
-                 changed",
-                file.display()
-            ),
-            Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
-            Self::Remote(source) => return source.hint(),
-            Self::Hashicorp(source) => return source.hint(),
-            Self::Partial { source, .. } => return source.hint(),
-            Self::Disk(disk) => return disk.hint(),
-            Self::Cipher { .. } | Self::Short { .. } => return None,
+            _ => return None,
         })
     }
 
@@ -336,6 +425,9 @@ impl VaultError {
             | Self::BackupDamaged { .. }
             | Self::NoBackup
             | Self::VaultThere { .. }
+            | Self::WrapperMissing { .. }
+            | Self::WrapperOther { .. }
+            | Self::Unwrapped { .. }
             | Self::PassphraseMissing { .. }
             | Self::PassphraseWrong { .. }
             | Self::PassphraseFileMissing { .. }
@@ -343,6 +435,7 @@ impl VaultError {
             | Self::Terminal { .. } => Fault::Operator,
             Self::Damaged { .. } | Self::Unreachable { .. } | Self::Cipher { .. } => Fault::Vault,
             Self::Short { .. } => Fault::Bug,
+            Self::Unwrap { source, .. } | Self::Wrap { source } => source.fault(),
             Self::Remote(source) => source.fault(),
             Self::Hashicorp(source) => source.fault(),
             Self::Partial { source, .. } => source.fault(),

@@ -1,8 +1,8 @@
 //! The key-encryption key of the embedded vault: where it is, and how it is had.
 //!
 //! A key file says by its first line what it is: the key itself (`keyturn-vault-key 1 <id>`), or what
-//! makes the key of a passphrase (`keyturn-vault-passphrase 1 <id>`). Keep a key, or the passphrase,
-//! apart from the vault's data, in backups above all: whoever has both has every password.
+//! makes the key of a passphrase (`keyturn-vault-passphrase 1 <id>`), or the key as a service of others
+//! has wrapped it (`keyturn-vault-wrapped 1 <id>`). Keep a key, or the passphrase, apart from the vault's data, in backups above all: whoever has both has every password.
 //!
 //! A change of the key (`keyturn vault rekey`) puts the new key file beside the old one, under the
 //! same name with `.next`, seals the vault's data keys with the new key in one transaction, and then
@@ -12,6 +12,7 @@
 mod file;
 mod passphrase;
 mod terminal;
+mod wrapped;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,10 @@ use zeroize::Zeroizing;
 use self::file::{KeyFile, Mode, PlainKey};
 use self::passphrase::{Cost, Locked};
 pub use self::passphrase::{
-    PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARACTERS_MIN, PASSPHRASE_CREDENTIAL, PassphraseSource,
+    Fetched, PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARACTERS_MIN, PASSPHRASE_CREDENTIAL,
+    PassphraseSource,
 };
+pub use self::wrapped::{KeyVaultWrapper, WrapError, Wrapped, Wrapper, Wrapping};
 use super::VaultError;
 use super::cipher::{Cipher, KEY_BYTES, KeyBytes};
 use crate::disk::file::{beside, create_private, replace_private, take_place};
@@ -52,6 +55,14 @@ pub enum KeySource {
         /// Where the passphrase comes from.
         from: PassphraseSource,
     },
+    /// A file of mode 0600 with the key as a service has wrapped it, made on first use. A file with
+    /// the key itself is taken too: then the service is not asked.
+    Wrapped {
+        /// The key file.
+        file: PathBuf,
+        /// What unwraps it.
+        by: Wrapping,
+    },
 }
 
 /// A new key for a vault: see [`super::EmbeddedVault::rekey`].
@@ -61,9 +72,26 @@ pub enum NewKey {
     Random,
     /// A key that is made from a passphrase.
     Passphrase(PassphraseSource),
+    /// A random key, which lies in its file as a service has wrapped it.
+    Wrapped(Wrapping),
 }
 
 impl KeySource {
+    /// Returns where a key is that a service has wrapped: in `key_file` if that is said, else in the
+    /// data directory.
+    #[must_use]
+    pub fn wrapped(data_dir: &Path, key_file: Option<&Path>, by: Wrapping) -> Self {
+        let file = key_file.map_or_else(|| data_dir.join(KEY_FILE), Path::to_owned);
+        Self::Wrapped { file, by }
+    }
+
+    /// Returns where a key is whose passphrase was fetched: as [`KeySource::wrapped`].
+    #[must_use]
+    pub fn with_passphrase(data_dir: &Path, key_file: Option<&Path>, passphrase: Fetched) -> Self {
+        let file = key_file.map_or_else(|| data_dir.join(KEY_FILE), Path::to_owned);
+        Self::Passphrase { file, from: PassphraseSource::Fetched(passphrase) }
+    }
+
     /// Returns where the key of a vault is. Its file is `key_file` if that is said, else the systemd
     /// credential if the service was given one, else a file in the data directory. The passphrase
     /// is in `passphrase_file` if that is said, else in its systemd credential if there is one, else
@@ -107,8 +135,18 @@ impl KeySource {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Credential(path) | Self::Passphrase { file: path, .. } => path,
+            Self::File(path)
+            | Self::Credential(path)
+            | Self::Passphrase { file: path, .. }
+            | Self::Wrapped { file: path, .. } => path,
         }
+    }
+
+    /// Tells whether the key lies open in its file although something is configured to open it.
+    #[must_use]
+    pub fn lies_open(&self) -> bool {
+        let is_guarded = matches!(self, Self::Passphrase { .. } | Self::Wrapped { .. });
+        is_guarded && matches!(self.read(), Ok(Some(KeyFile::Plain(_))))
     }
 
     /// Returns the same with another file.
@@ -117,6 +155,7 @@ impl KeySource {
             Self::File(_) => Self::File(path),
             Self::Credential(_) => Self::Credential(path),
             Self::Passphrase { from, .. } => Self::Passphrase { file: path, from: from.clone() },
+            Self::Wrapped { by, .. } => Self::Wrapped { file: path, by: by.clone() },
         }
     }
 
@@ -133,46 +172,54 @@ impl KeySource {
 
     fn read(&self) -> Result<Option<KeyFile>, VaultError> {
         let mode = match self {
-            Self::File(_) | Self::Passphrase { .. } => Mode::OwnerOnly,
+            Self::File(_) | Self::Passphrase { .. } | Self::Wrapped { .. } => Mode::OwnerOnly,
             Self::Credential(_) => Mode::Systemd,
         };
         KeyFile::read(self.path(), mode)
     }
 
     /// Reads or makes the key; `None` if there is no key file.
-    pub(super) fn load(&self) -> Result<Option<Cipher>, VaultError> {
+    pub(super) async fn load(&self) -> Result<Option<Cipher>, VaultError> {
         let bytes = match (self.read()?, self) {
             (None, _) => return Ok(None),
             (Some(KeyFile::Plain(PlainKey(bytes))), _) => bytes,
             (Some(KeyFile::Passphrase(locked)), Self::Passphrase { file, from }) => {
                 locked.unlock(file, from)?
             }
+            (Some(KeyFile::Wrapped(wrapped)), Self::Wrapped { file, by }) => {
+                wrapped.unlock(file, by).await?
+            }
             (Some(KeyFile::Passphrase(_)), _) => {
                 return Err(VaultError::PassphraseMissing { key: self.path().to_owned() });
+            }
+            (Some(KeyFile::Wrapped(wrapped)), _) => {
+                let (key, by) = (self.path().to_owned(), wrapped.by().to_owned());
+                return Err(VaultError::WrapperMissing { key, by });
             }
         };
         Cipher::new(&bytes).map(Some)
     }
 
     /// Makes a new key, durable when it returns. Never replaces one.
-    pub(super) fn create(&self, vault: &Path) -> Result<Cipher, VaultError> {
+    pub(super) async fn create(&self, vault: &Path) -> Result<Cipher, VaultError> {
         let new = match self {
             Self::File(_) => NewKey::Random,
             Self::Passphrase { from, .. } => NewKey::Passphrase(from.clone()),
+            Self::Wrapped { by, .. } => NewKey::Wrapped(by.clone()),
             Self::Credential(key) => {
                 let (file, key) = (vault.to_owned(), key.clone());
                 return Err(VaultError::KeyMissing { file, key });
             }
         };
-        let (text, key) = new.make()?;
+        let (text, key) = new.make().await?;
         create_private(self.path(), text.as_bytes())?;
         Ok(key)
     }
 
     /// Puts a new key's file beside the one that the vault still has, in the place of one that was
     /// left there; durable when it returns.
-    pub(super) fn create_next(&self, new: &NewKey) -> Result<Cipher, VaultError> {
-        let (text, key) = new.make()?;
+    pub(super) async fn create_next(&self, new: &NewKey) -> Result<Cipher, VaultError> {
+        let (text, key) = new.make().await?;
         replace_private(&beside(self.path(), NEXT), text.as_bytes())?;
         Ok(key)
     }
@@ -192,22 +239,23 @@ impl KeySource {
 
 impl NewKey {
     /// Reads the key at `path`, or makes it there, durable when it returns.
-    pub(super) fn at(&self, path: &Path) -> Result<Cipher, VaultError> {
+    pub(super) async fn at(&self, path: &Path) -> Result<Cipher, VaultError> {
         let file = path.to_owned();
         let source = match self {
             Self::Random => KeySource::File(file),
             Self::Passphrase(from) => KeySource::Passphrase { file, from: from.clone() },
+            Self::Wrapped(by) => KeySource::Wrapped { file, by: by.clone() },
         };
-        if let Some(key) = source.load()? {
+        if let Some(key) = source.load().await? {
             return Ok(key);
         }
-        let (text, key) = self.make()?;
+        let (text, key) = self.make().await?;
         create_private(path, text.as_bytes())?;
         Ok(key)
     }
 
     /// Makes the key and the text of its file.
-    fn make(&self) -> Result<(Zeroizing<String>, Cipher), VaultError> {
+    async fn make(&self) -> Result<(Zeroizing<String>, Cipher), VaultError> {
         let (file, bytes) = match self {
             Self::Random => {
                 let bytes = random()?;
@@ -216,6 +264,10 @@ impl NewKey {
             Self::Passphrase(from) => {
                 let (locked, bytes) = Locked::create(&from.choose()?, Cost::USUAL)?;
                 (KeyFile::Passphrase(locked), bytes)
+            }
+            Self::Wrapped(by) => {
+                let bytes = random()?;
+                (KeyFile::Wrapped(by.lock(&bytes).await?), bytes)
             }
         };
         Ok((file.render(), Cipher::new(&bytes)?))
@@ -242,40 +294,40 @@ mod tests {
 
     use super::*;
 
-    fn made() -> (tempfile::TempDir, KeySource, String) {
+    async fn made() -> (tempfile::TempDir, KeySource, String) {
         let dir = tempfile::tempdir().unwrap();
         let source = KeySource::find_among(dir.path(), None, None, None);
-        source.create(Path::new("vault.db")).unwrap();
+        source.create(Path::new("vault.db")).await.unwrap();
         let text = fs::read_to_string(source.path()).unwrap();
         (dir, source, text)
     }
 
-    #[test]
-    fn a_key_is_made_once_and_read_again() {
-        let (_dir, source, text) = made();
+    #[tokio::test]
+    async fn a_key_is_made_once_and_read_again() {
+        let (_dir, source, text) = made().await;
         assert!(text.starts_with("keyturn-vault-key 1 ") && text.lines().count() == 2, "{text}");
-        let key = source.load().unwrap().unwrap();
+        let key = source.load().await.unwrap().unwrap();
         assert!(text.contains(key.id()));
-        assert!(source.create(Path::new("vault.db")).is_err());
+        assert!(source.create(Path::new("vault.db")).await.is_err());
         assert_eq!(fs::read_to_string(source.path()).unwrap(), text);
     }
 
-    #[test]
-    fn a_key_file_that_others_may_use_is_refused() {
-        let (_dir, source, _text) = made();
+    #[tokio::test]
+    async fn a_key_file_that_others_may_use_is_refused() {
+        let (_dir, source, _text) = made().await;
         for mode in [0o640, 0o604, 0o620, 0o611] {
             fs::set_permissions(source.path(), fs::Permissions::from_mode(mode)).unwrap();
-            let error = source.load().unwrap_err();
+            let error = source.load().await.unwrap_err();
             assert!(matches!(error, VaultError::KeyExposed { mode: said, .. } if said == mode));
             assert!(error.hint().unwrap().contains("chmod 600"));
         }
         let credential = KeySource::Credential(source.path().to_owned());
-        assert!(credential.load().unwrap().is_some());
+        assert!(credential.load().await.unwrap().is_some());
     }
 
-    #[test]
-    fn a_damaged_key_file_is_called_so_wherever_it_is_damaged() {
-        let (_dir, source, text) = made();
+    #[tokio::test]
+    async fn a_damaged_key_file_is_called_so_wherever_it_is_damaged() {
+        let (_dir, source, text) = made().await;
         let long = format!("{text}{}", "0".repeat(4096));
         let mut cases = vec![String::new(), "x".to_owned(), long, text.replace('\n', " ")];
         for at in 0..text.len() - 1 {
@@ -286,26 +338,26 @@ mod tests {
         }
         for case in cases {
             fs::write(source.path(), &case).unwrap();
-            let error = source.load().unwrap_err();
+            let error = source.load().await.unwrap_err();
             assert!(matches!(error, VaultError::KeyDamaged { .. }), "{case:?}: {error}");
             let digits = text.lines().nth(1).unwrap();
             assert!(!format!("{error} {error:?}").contains(&digits[..8]));
         }
     }
 
-    #[test]
-    fn a_systemd_credential_goes_before_the_file_and_is_never_made() {
-        let (dir, source, _text) = made();
+    #[tokio::test]
+    async fn a_systemd_credential_goes_before_the_file_and_is_never_made() {
+        let (dir, source, _text) = made().await;
         let empty = tempfile::tempdir().unwrap();
         let folder = Some(empty.path().as_os_str());
         assert_eq!(KeySource::find_among(dir.path(), None, None, folder), source);
         fs::copy(source.path(), empty.path().join(KEY_CREDENTIAL)).unwrap();
         let credential = KeySource::find_among(dir.path(), None, None, folder);
         assert!(matches!(credential, KeySource::Credential(_)));
-        assert!(credential.load().unwrap().is_some());
+        assert!(credential.load().await.unwrap().is_some());
         fs::remove_file(credential.path()).unwrap();
-        assert!(credential.load().unwrap().is_none());
-        let error = credential.create(Path::new("vault.db")).unwrap_err();
+        assert!(credential.load().await.unwrap().is_none());
+        let error = credential.create(Path::new("vault.db")).await.unwrap_err();
         assert!(matches!(error, VaultError::KeyMissing { .. }), "{error}");
     }
 
@@ -336,34 +388,37 @@ mod tests {
         assert_eq!(found, KeySource::File(named.to_owned()));
     }
 
-    #[test]
-    fn a_key_of_a_passphrase_is_made_once_and_needs_the_passphrase_again() {
+    #[tokio::test]
+    async fn a_key_of_a_passphrase_is_made_once_and_needs_the_passphrase_again() {
         let dir = tempfile::tempdir().unwrap();
         let given = write(dir.path().join("given"), "nine tall giraffes\n");
         let from = PassphraseSource::File(given.clone());
         let source = KeySource::Passphrase { file: dir.path().join(KEY_FILE), from };
-        assert!(source.load().unwrap().is_none());
-        let made = source.create(Path::new("vault.db")).unwrap();
+        assert!(source.load().await.unwrap().is_none());
+        let made = source.create(Path::new("vault.db")).await.unwrap();
         let text = fs::read_to_string(source.path()).unwrap();
         assert!(text.starts_with("keyturn-vault-passphrase 1 ") && !text.contains("giraffe"));
         assert_eq!(source.id().unwrap().as_deref(), Some(made.id()));
-        assert_eq!(source.load().unwrap().unwrap().id(), made.id());
-        let error = KeySource::File(source.path().to_owned()).load().unwrap_err();
+        assert_eq!(source.load().await.unwrap().unwrap().id(), made.id());
+        let error = KeySource::File(source.path().to_owned()).load().await.unwrap_err();
         assert!(matches!(error, VaultError::PassphraseMissing { .. }), "{error}");
         fs::set_permissions(&given, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = source.load().unwrap_err();
+        let error = source.load().await.unwrap_err();
         assert!(matches!(error, VaultError::KeyExposed { mode: 0o644, .. }), "{error}");
         fs::remove_file(&given).unwrap();
-        let error = source.load().unwrap_err();
+        let error = source.load().await.unwrap_err();
         assert!(matches!(error, VaultError::PassphraseFileMissing { .. }), "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("given")), "{error}");
     }
 
-    #[test]
-    fn a_file_with_the_key_itself_is_taken_where_a_passphrase_was_expected() {
-        let (dir, source, _text) = made();
+    #[tokio::test]
+    async fn a_file_with_the_key_itself_is_taken_where_a_passphrase_was_expected() {
+        let (dir, source, _text) = made().await;
         let from = PassphraseSource::File(dir.path().join("nothing"));
         let locked = KeySource::Passphrase { file: source.path().to_owned(), from };
-        assert_eq!(locked.load().unwrap().unwrap().id(), source.load().unwrap().unwrap().id());
+        assert_eq!(
+            locked.load().await.unwrap().unwrap().id(),
+            source.load().await.unwrap().unwrap().id()
+        );
     }
 }

@@ -228,6 +228,7 @@ fn down() -> VaultError {
 /// What Key Vault answers.
 fn refused(status: u16, code: &str) -> KeyVaultError {
     KeyVaultError::Refused(Box::new(Refusal {
+        is_of_key: false,
         doing: "use the vault".to_owned(),
         vault: "memory".to_owned(),
         status,

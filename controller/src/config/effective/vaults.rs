@@ -14,6 +14,12 @@ pub(super) fn primary(text: &mut Text<'_>, config: &VaultConfig) {
         text.path("key-file", config.key_file.as_deref(), otherwise);
         let otherwise = "the systemd credential, else asked for, if the key takes one";
         text.path("passphrase-file", config.passphrase_file.as_deref(), otherwise);
+        if let Some(passphrase) = &config.passphrase {
+            text.plain("passphrase", passphrase.to_toml());
+        }
+        if let Some(key) = &config.wrapped_key {
+            text.plain("wrapped-key", key.to_toml());
+        }
     }
     text.plain("retention-versions-min", config.retention.versions_min);
     text.duration("retention-time", config.retention.time);

@@ -85,3 +85,43 @@ fn what_names_no_vault_is_told_with_its_place() {
         check(&text, expect);
     }
 }
+
+const KEY: &str = "wrapped-key = { key-vault = { vault = { name = \"my-key-vault\", directory-id = \
+                   \"72f988bf-86f1-41af-91ab-2d7cd011db47\", credentials = { managed-identity = {} \
+                   } }, vault-key = { name = \"keyturn\" } } }";
+
+fn with(line: &str) -> String {
+    format!("[secrets]\ndir = \"secrets\"\n[vault]\n{line}\n")
+}
+
+#[test]
+fn what_opens_the_vaults_key_is_read_and_reads_the_same_again() {
+    let wrapped = parse(&with(KEY)).unwrap();
+    let shown = wrapped.vault.wrapped_key.as_ref().unwrap().to_string();
+    assert_eq!(shown, "`vault-key` `keyturn` (latest) in the key vault `my-key-vault`");
+    let passphrase = parse(&with("passphrase = { secret-name = \"vault\" }")).unwrap();
+    let shown = passphrase.vault.passphrase.as_ref().unwrap().to_string();
+    assert_eq!(shown, "local secret `vault`");
+    for config in [wrapped, passphrase] {
+        let again = parse(&config.effective(Path::new("/elsewhere"))).unwrap();
+        let opened =
+            |config: &Config| (config.vault.passphrase.clone(), config.vault.wrapped_key.clone());
+        assert_eq!(opened(&again), opened(&config));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_what_opens_the_vaults_key_is_told() {
+    let both = format!("passphrase-file = \"a\"\n{KEY}");
+    for (line, expect) in [
+        (both.as_str(), "got `passphrase-file` and `wrapped-key`"),
+        (&KEY.replace("vault-key", "vault-secret"), "expected `vault-key`, which is what this"),
+        (&KEY.replace(", vault-key = { name = \"keyturn\" }", ""), "`vault-key`, and nothing else"),
+        ("wrapped-key = { secret-name = \"a\" }", "expected a key of `wrapped-key`"),
+        ("wraped-key = {}", "did you mean `wrapped-key`?"),
+        ("passphrase = \"nine tall giraffes\"", "key `vault.passphrase`: expected a table"),
+    ] {
+        let error = parse(&with(line)).unwrap_err();
+        assert!(error.contains(expect) && !error.contains("giraffe"), "{line}\n{error}");
+    }
+}

@@ -130,9 +130,9 @@ impl EmbeddedVault {
         if values != backup.values {
             return Err(VaultError::BackupDamaged { expected: "as many values as it says" });
         }
-        let master = match source.load()? {
+        let master = match source.load().await? {
             Some(key) => key,
-            None => source.create(file)?,
+            None => source.create(file).await?,
         };
         own_key(&draft.0, &Keys::new(Cipher::new(&bytes)?, &draft.0), master).await?;
         publish(&draft.0, file)?;

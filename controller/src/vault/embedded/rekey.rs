@@ -130,8 +130,8 @@ impl EmbeddedVault {
     ) -> Result<Rekeyed, VaultError> {
         steps.next(RekeyStep::MakeKey)?;
         let (key, master) = match to {
-            None => (source.path().to_owned(), source.create_next(new)?),
-            Some(to) => (to.to_owned(), new.at(to)?),
+            None => (source.path().to_owned(), source.create_next(new).await?),
+            Some(to) => (to.to_owned(), new.at(to).await?),
         };
         let (id, was) = (master.id().to_owned(), self.keys.id().to_owned());
         let data_keys = self.seal_all(master, steps).await?;

@@ -220,7 +220,7 @@ async fn a_lost_file_is_not_taken_for_a_fresh_start() {
 #[tokio::test]
 async fn a_key_made_before_a_kill_is_used_by_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
-    KeySource::File(dir.path().join("vault.key")).create(Path::new("vault.db")).unwrap();
+    KeySource::File(dir.path().join("vault.key")).create(Path::new("vault.db")).await.unwrap();
     let key = fs::read(dir.path().join("vault.key")).unwrap();
     assert!(open(&dir).await.is_new());
     assert_eq!(fs::read(dir.path().join("vault.key")).unwrap(), key);

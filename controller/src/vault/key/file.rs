@@ -1,18 +1,18 @@
-//! What a key file says, by its kind: the key itself, or what makes the key of a passphrase.
-//!
-//! A kind that has the key wrapped by another service would be one more variant of [`KeyFile`], with
-//! a first line of its own.
+//! What a key file says, by its kind: the key itself, what makes the key of a passphrase, or the key
+//! as a service has wrapped it.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::super::VaultError;
 use super::super::cipher::{KEY_BYTES, KeyBytes, key_id};
 use super::passphrase::Locked;
+use super::wrapped::{WRAPPED, WrappedFile};
 use crate::disk::file;
 
 /// The first line of a file with the key itself, before the id.
@@ -21,8 +21,9 @@ const PLAIN: &str = "keyturn-vault-key 1 ";
 /// The first line of a file whose key is made from a passphrase, before the id.
 pub(super) const LOCKED: &str = "keyturn-vault-passphrase 1 ";
 
-/// More than any key file or passphrase has, in bytes.
-const BYTES_MAX: usize = 1024;
+/// More than any key file or passphrase has, in bytes: 512 that RSA of 4096 bits has wrapped are 683
+/// characters.
+const BYTES_MAX: usize = 2048;
 
 /// What a key file says.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) enum KeyFile {
     Plain(PlainKey),
     /// What makes the key of a passphrase.
     Passphrase(Locked),
+    /// The key, wrapped.
+    Wrapped(WrappedFile),
 }
 
 /// A key as it lies in its file.
@@ -53,11 +56,13 @@ impl KeyFile {
     }
 
     fn parse(text: &[u8]) -> Result<Self, &'static str> {
-        const HEADER_EXPECTED: &str =
-            "a first line `keyturn-vault-key 1 <id>` or `keyturn-vault-passphrase 1 <id>`";
+        const HEADER_EXPECTED: &str = "a first line `keyturn-vault-key 1 <id>`, or with `-passphrase` or `-wrapped` for `-key`";
         let text = std::str::from_utf8(text).map_err(|_source| HEADER_EXPECTED)?;
         if text.starts_with(LOCKED) {
             return Locked::parse(text).map(Self::Passphrase);
+        }
+        if text.starts_with(WRAPPED) {
+            return WrappedFile::parse(text).map(Self::Wrapped);
         }
         let mut lines = text.lines();
         let id = lines.next().and_then(|line| line.strip_prefix(PLAIN)).ok_or(HEADER_EXPECTED)?;
@@ -79,6 +84,7 @@ impl KeyFile {
         match self {
             Self::Plain(PlainKey(bytes)) => key_id(bytes),
             Self::Passphrase(locked) => locked.id().to_owned(),
+            Self::Wrapped(wrapped) => wrapped.id().to_owned(),
         }
     }
 
@@ -87,6 +93,7 @@ impl KeyFile {
         let bytes = match self {
             Self::Plain(PlainKey(bytes)) => bytes,
             Self::Passphrase(locked) => return Zeroizing::new(locked.render()),
+            Self::Wrapped(wrapped) => return Zeroizing::new(wrapped.render()),
         };
         let mut text = Zeroizing::new(String::with_capacity(BYTES_MAX));
         for part in [PLAIN, &key_id(bytes), "\n"] {
@@ -96,6 +103,13 @@ impl KeyFile {
         text.push('\n');
         text
     }
+}
+
+/// Returns the first 16 hexadecimal digits of a hash of the lines.
+pub(super) fn checked(lines: &[&str]) -> String {
+    let mut check = hex::encode(digest(&SHA256, lines.join("\n").as_bytes()));
+    check.truncate(16);
+    check
 }
 
 /// Whether a file's mode is looked at.

@@ -8,14 +8,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::super::VaultError;
 use super::super::cipher::{KEY_BYTES, KeyBytes, key_id};
-use super::file::{self, LOCKED, Mode};
+use super::file::{self, LOCKED, Mode, checked};
 use super::terminal;
 
 /// The passphrase's name as a systemd credential (`LoadCredentialEncrypted=`).
@@ -64,6 +64,29 @@ pub enum PassphraseSource {
     Credential(PathBuf),
     /// Asked for on the terminal, without an echo.
     Terminal,
+    /// Fetched from where the configuration refers to.
+    Fetched(Fetched),
+}
+
+/// A passphrase that was fetched, and from where.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fetched {
+    from: String,
+    text: Arc<Zeroizing<String>>,
+}
+
+impl Fetched {
+    /// Takes what was fetched; `from` is what errors call the place.
+    #[must_use]
+    pub fn new(from: String, text: Zeroizing<String>) -> Self {
+        Self { from, text: Arc::new(text) }
+    }
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 impl PassphraseSource {
@@ -77,13 +100,17 @@ impl PassphraseSource {
             Self::Terminal => {
                 return Passphrase::new(self, &terminal::ask("Passphrase of the vault: ")?);
             }
+            Self::Fetched(fetched) => return self.line(&fetched.text),
             Self::File(path) => (path, Mode::OwnerOnly),
             Self::Credential(path) => (path, Mode::Systemd),
         };
         let missing = || VaultError::PassphraseFileMissing { file: path.clone() };
         let secret = file::read_private(path, mode)?.ok_or_else(missing)?;
         let text = secret.text().and_then(|text| std::str::from_utf8(text).ok());
-        let text = text.ok_or_else(|| self.unfit("at most 512 bytes of UTF-8"))?;
+        self.line(text.ok_or_else(|| self.unfit("at most 512 bytes of UTF-8"))?)
+    }
+
+    fn line(&self, text: &str) -> Result<Passphrase, VaultError> {
         let line = text.strip_suffix('\n').unwrap_or(text);
         Passphrase::new(self, line.strip_suffix('\r').unwrap_or(line))
     }
@@ -115,6 +142,7 @@ impl fmt::Display for PassphraseSource {
             Self::File(path) => write!(f, "`{}`", path.display()),
             Self::Credential(path) => write!(f, "the credential `{}`", path.display()),
             Self::Terminal => f.write_str("the terminal"),
+            Self::Fetched(fetched) => f.write_str(&fetched.from),
         }
     }
 }
@@ -220,13 +248,6 @@ impl Locked {
         let check = checked(&[&first, &cost, &salt]);
         format!("{first}\n{cost}\n{salt}\n{check}\n")
     }
-}
-
-/// Returns the first 16 hexadecimal digits of a hash of the lines.
-fn checked(lines: &[&str]) -> String {
-    let mut check = hex::encode(digest(&SHA256, lines.join("\n").as_bytes()));
-    check.truncate(16);
-    check
 }
 
 fn derive(

@@ -1,9 +1,11 @@
 use std::fs;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
 
 use protocol::id::SecretVersion;
+use zeroize::Zeroizing;
 
-use super::super::super::key::PassphraseSource;
+use super::super::super::key::{PassphraseSource, WrapError, Wrapped, Wrapper, Wrapping};
 use super::super::super::{Tag, Vault, contract};
 use super::super::{Place, VAULT_FILE};
 use super::*;
@@ -203,6 +205,166 @@ async fn a_change_of_the_key_that_is_killed_or_fails_at_any_step_leaves_one_key_
             vault.rekey(&source, &NewKey::Random, None, &Steps::default()).await.unwrap();
             home.assert_whole(dir, &source).await;
         }
+    }
+}
+
+/// A service that wraps by a key of its own, which has versions.
+#[derive(Debug, Default)]
+struct Service {
+    version: std::sync::atomic::AtomicUsize,
+    is_down: std::sync::atomic::AtomicBool,
+}
+
+const SERVICE_DOWN: &str = "none";
+
+#[async_trait::async_trait]
+impl Wrapper for Arc<Service> {
+    fn by(&self) -> String {
+        "test https://wrapper".to_owned()
+    }
+
+    async fn wrap(&self, key: &[u8; 32]) -> Result<Wrapped, WrapError> {
+        if self.is_down.load(Relaxed) {
+            return Err(WrapError::Algorithm { given: SERVICE_DOWN.to_owned() });
+        }
+        let version = self.version.load(Relaxed);
+        let mask = u8::try_from(version).unwrap() ^ 0x5a;
+        let text = hex::encode(key.map(|byte| byte ^ mask));
+        let (version, algorithm) = (version.to_string(), "XOR".to_owned());
+        Ok(Wrapped { by: self.by(), version, algorithm, text })
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, WrapError> {
+        if self.is_down.load(Relaxed) {
+            return Err(WrapError::Algorithm { given: SERVICE_DOWN.to_owned() });
+        }
+        let mask = wrapped.version.parse::<u8>().unwrap() ^ 0x5a;
+        let bytes = hex::decode(&wrapped.text).unwrap();
+        Ok(Zeroizing::new(bytes.into_iter().map(|byte| byte ^ mask).collect()))
+    }
+}
+
+fn service() -> (Arc<Service>, Wrapping) {
+    let service = Arc::new(Service::default());
+    (Arc::clone(&service), Wrapping::new(service))
+}
+
+/// Changes the key and stops at a step, once; returns what a kill would have left.
+async fn killed_at(home: &Home, new: &NewKey, at: usize) -> tempfile::TempDir {
+    let (count, killed) = (Mutex::new(0), Arc::new(Mutex::new(None)));
+    let (dir, left) = (home.path().to_owned(), killed.clone());
+    let steps = Steps::told(move |_step| {
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        if *count <= at {
+            return Ok(());
+        }
+        left.lock().unwrap().get_or_insert_with(|| copy(&dir));
+        Err(VaultError::Cipher { doing: "go on" })
+    });
+    home.rekey(new, &steps).await.unwrap_err();
+    let left = killed.lock().unwrap().take();
+    left.unwrap()
+}
+
+#[tokio::test]
+async fn a_change_to_from_and_of_a_wrapped_key_that_is_killed_at_any_step_leaves_one_that_opens() {
+    for (from_wrapped, to_wrapped) in [(false, true), (true, false), (true, true)] {
+        for at in 0..8 {
+            let mut home = home(false).await;
+            let (service, by) = service();
+            let file = home.source.path().to_owned();
+            // The configuration names the wrapping key before, during and after the change.
+            home.source = KeySource::Wrapped { file, by: by.clone() };
+            if from_wrapped {
+                home.rekey(&NewKey::Wrapped(by.clone()), &Steps::default()).await.unwrap();
+                service.version.store(1, Relaxed);
+            }
+            let new = if to_wrapped { NewKey::Wrapped(by.clone()) } else { NewKey::Random };
+            let killed = killed_at(&home, &new, at).await;
+            for dir in [killed.path(), home.path()] {
+                let source = moved(&home.source, dir);
+                home.assert_whole(dir, &source).await;
+                assert!(!path(dir, "vault.key.next").exists());
+                assert_eq!(home.assert_whole(dir, &source).await, None, "settled for good");
+                let vault = open(dir, &source).await.unwrap();
+                vault.rekey(&source, &new, None, &Steps::default()).await.unwrap();
+                home.assert_whole(dir, &source).await;
+                let text = text(source.path());
+                assert_eq!(text.starts_with("keyturn-vault-wrapped 1 "), to_wrapped, "{text}");
+                assert_eq!(source.lies_open(), !to_wrapped);
+                // The version that has wrapped stands there: older files open, too.
+                let version = if from_wrapped { " 1 XOR\n" } else { " 0 XOR\n" };
+                assert_eq!(text.contains(version), to_wrapped, "{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_unwrap_is_told_from_a_wrong_key_and_from_damage() {
+    let mut home = home(false).await;
+    let (service, by) = service();
+    let file = home.source.path().to_owned();
+    let plain = std::mem::replace(&mut home.source, KeySource::Wrapped { file, by: by.clone() });
+    service.is_down.store(true, Relaxed);
+    let before = text(plain.path());
+    let error = home.rekey(&NewKey::Wrapped(by.clone()), &Steps::default()).await.unwrap_err();
+    assert!(matches!(error, VaultError::Wrap { .. }), "{error}");
+    assert_eq!(text(plain.path()), before);
+    home.assert_whole(home.path(), &plain).await;
+    service.is_down.store(false, Relaxed);
+    home.rekey(&NewKey::Wrapped(by.clone()), &Steps::default()).await.unwrap();
+    let good = text(plain.path());
+    assert!(!on_disk(home.path(), before.lines().nth(1).unwrap().as_bytes()), "the old key");
+    let told = async |source: &KeySource| {
+        let error = open(home.path(), source).await.unwrap_err();
+        assert!(error.hint().is_some(), "{error}");
+        error
+    };
+    service.is_down.store(true, Relaxed);
+    let error = told(&home.source).await;
+    assert!(matches!(error, VaultError::Unwrap { .. }), "{error}");
+    service.is_down.store(false, Relaxed);
+    let error = told(&plain).await;
+    assert!(matches!(error, VaultError::WrapperMissing { .. }), "{error}");
+    // Another key of the service has wrapped it, and the file is as it was written.
+    let other = WrapperElsewhere(Arc::clone(&service));
+    let elsewhere = KeySource::Wrapped { file: plain.path().to_owned(), by: Wrapping::new(other) };
+    let error = told(&elsewhere).await;
+    assert!(matches!(error, VaultError::WrapperOther { .. }), "{error}");
+    for at in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'7' { b'8' } else { b'7' };
+        fs::write(plain.path(), bytes).unwrap();
+        let error = told(&home.source).await;
+        assert!(matches!(error, VaultError::KeyDamaged { .. }), "byte {at}: {error}");
+    }
+    // A key of another vault, wrapped by the same service, and one that is not what was wrapped.
+    fs::remove_file(plain.path()).unwrap();
+    home.source.create(Path::new("vault.db")).await.unwrap();
+    let error = told(&home.source).await;
+    assert!(matches!(error, VaultError::KeyWrong { .. }), "{error}");
+    fs::write(plain.path(), good).unwrap();
+    home.assert_whole(home.path(), &home.source).await;
+}
+
+/// The same service by another name.
+#[derive(Debug)]
+struct WrapperElsewhere(Arc<Service>);
+
+#[async_trait::async_trait]
+impl Wrapper for WrapperElsewhere {
+    fn by(&self) -> String {
+        "test https://elsewhere".to_owned()
+    }
+
+    async fn wrap(&self, key: &[u8; 32]) -> Result<Wrapped, WrapError> {
+        self.0.wrap(key).await
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, WrapError> {
+        Wrapper::unwrap(&self.0, wrapped).await
     }
 }
 
