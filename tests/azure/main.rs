@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod archive;
+mod edge;
 mod faults;
 mod identities;
 mod primary;
