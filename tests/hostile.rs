@@ -8,6 +8,9 @@ use proptest::test_runner::{Config, TestRunner};
 /// Mutations of each target's seeds.
 const CASES: u32 = 2000;
 
+/// The same where each writes to a disk.
+const CASES_ON_DISK: u32 = 200;
+
 /// What texts are broken with.
 const WORDS: &[&str] = &[
     "",
@@ -64,7 +67,11 @@ fn mutate(seed: &[u8], changes: &[(usize, usize, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn feed(target: fn(&[u8]) -> bool, seeds: &[Vec<u8>]) {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    feed_times(target, seeds, CASES);
+}
+
+fn feed_times(target: fn(&[u8]) -> bool, seeds: &[Vec<u8>], cases: u32) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let input = (prop::sample::select(seeds.to_vec()), prop::collection::vec(change(), 1..5));
     let fed = TestRunner::new(config).run(&input, |(seed, changes)| {
         let _taken = target(&mutate(&seed, &changes));
@@ -122,4 +129,38 @@ fn broken_requests_are_answered_in_form() {
     let seeds: Vec<Vec<u8>> =
         hostile::api::SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     feed(hostile::api::api, &seeds);
+}
+
+#[test]
+fn broken_certificates_are_refused_or_taken() {
+    feed_named("pkcs12");
+}
+
+#[test]
+fn sealed_files_that_were_changed_do_not_open() {
+    feed_named("age");
+}
+
+#[test]
+fn broken_recipients_are_refused_or_taken_the_same_way_again() {
+    feed_named("recipients");
+}
+
+#[test]
+fn broken_challenges_get_no_token_for_another_directory() {
+    feed_named("challenge");
+}
+
+#[test]
+fn broken_backups_make_no_vault_and_leave_nothing() {
+    let seeds: Vec<Vec<u8>> =
+        hostile::sealed::BACKUPS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    feed_times(hostile::sealed::backup, &seeds, CASES_ON_DISK);
+}
+
+#[test]
+fn broken_requests_of_key_vault_clients_are_answered_in_form() {
+    let seeds: Vec<Vec<u8>> =
+        hostile::key_vault::SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    feed_times(hostile::key_vault::key_vault, &seeds, CASES_ON_DISK);
 }

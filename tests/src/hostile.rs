@@ -19,6 +19,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub mod api;
+pub mod key_vault;
+pub mod sealed;
 
 /// A password that stands in the seeds; no error may show it.
 pub const SECRET: &str = "Never-shown.1";
@@ -72,6 +74,10 @@ pub fn targets() -> Vec<Target> {
                 r#"{"Prepared":{"job":"00000000-0000-0000-0000-000000000001","refused":null}}"#,
             ]),
         ),
+        ("pkcs12", sealed::pkcs12, sealed::archives()),
+        ("age", sealed::age, vec![sealed::sealed(b"a text"), sealed::sealed(&[7; 70_000])]),
+        ("recipients", sealed::recipients, texts(&[sealed::RECIPIENT, sealed::IDENTITY])),
+        ("challenge", sealed::challenge, texts(&sealed::CHALLENGES)),
     ]
 }
 

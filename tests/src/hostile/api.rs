@@ -29,7 +29,8 @@ use tower::ServiceExt;
 
 use super::INVENTORY;
 
-const TOKEN: &str = "the-token-of-an-owner-who-sends-rubbish";
+/// The owner's token.
+pub(super) const TOKEN: &str = "the-token-of-an-owner-who-sends-rubbish";
 
 /// Requests that mean something: the first line has method and target, the rest is the body.
 pub const SEEDS: &[&str] = &[
@@ -49,11 +50,13 @@ pub const SEEDS: &[&str] = &[
      lab/providers/Microsoft.ManagedNetworkFabric/networkFabrics/lab/plan?request=resync",
 ];
 
+/// The ends of the link that the agent would have.
+pub(super) type Ends = (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>);
+
 struct Api {
     runtime: Runtime,
     router: Router,
-    /// The ends of the link that the agent would have.
-    _agent: (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>),
+    _agent: Ends,
 }
 
 static API: LazyLock<Mutex<Api>> = LazyLock::new(|| Mutex::new(Api::start()));
@@ -61,21 +64,7 @@ static API: LazyLock<Mutex<Api>> = LazyLock::new(|| Mutex::new(Api::start()));
 /// Asks as the owner: never a fault of ours, and every error in the API's form.
 #[must_use]
 pub fn api(bytes: &[u8]) -> bool {
-    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
-    let head = std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
-    let Some((method, target)) = head.split_once(' ') else { return false };
-    let Ok(target) = target.parse::<Uri>() else { return false };
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", "keyturn.test:1")
-        .header("authorization", format!("Bearer {TOKEN}"))
-        .body(Body::from(parts.next().unwrap_or_default().to_vec()));
-    let Ok(request) = request else { return false };
-    // A router answers no CONNECT, and its paths begin with a slash.
-    if request.method() == "CONNECT" || !request.uri().path().starts_with('/') {
-        return false;
-    }
+    let Some(request) = request(bytes) else { return false };
     let is_head = request.method() == "HEAD";
     let api = API.lock().unwrap_or_else(PoisonError::into_inner);
     let (status, body) = api.ask(request);
@@ -85,6 +74,33 @@ pub fn api(bytes: &[u8]) -> bool {
         assert!(body["error"]["code"].is_string(), "{status}: {body}");
     }
     status.is_success()
+}
+
+/// Makes a request of the owner's; `None` for what a server takes for none.
+pub(super) fn request(bytes: &[u8]) -> Option<Request<Body>> {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let head = std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
+    let (method, target) = head.split_once(' ')?;
+    let target = target.parse::<Uri>().ok()?;
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", "keyturn.test:1")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::from(parts.next().unwrap_or_default().to_vec()));
+    // A router answers no CONNECT, and its paths begin with a slash.
+    let is_answered = |request: &Request<Body>| {
+        request.method() != "CONNECT" && request.uri().path().starts_with('/')
+    };
+    request.ok().filter(is_answered)
+}
+
+/// Returns what is answered to a request.
+pub(super) async fn answer(router: &Router, request: Request<Body>) -> (StatusCode, String) {
+    let answer = router.clone().oneshot(request).await.expect("an answer");
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
 impl Api {
@@ -99,15 +115,23 @@ impl Api {
         self.runtime.block_on(async {
             // So that the limit to one principal's requests does not answer for the rest.
             tokio::time::advance(Duration::from_secs(1)).await;
-            let answer = self.router.clone().oneshot(request).await.expect("an answer");
-            let status = answer.status();
-            let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
-            (status, String::from_utf8(body.to_vec()).expect("text"))
+            answer(&self.router, request).await
         })
     }
 }
 
-async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>)) {
+async fn serve() -> (Router, Ends) {
+    let (service, ends) = service().await;
+    let template = SecretsTemplate::builtin().expect("the template");
+    let profiles = template.profiles.iter().map(|p| p.name.to_string()).collect();
+    let platforms = vec!["arista-eos".to_owned(), "opengear".to_owned()];
+    let admission = Admission::local(Arc::new(Tokens::in_memory(TOKEN)));
+    let names = KnownNames { platforms, profiles, references: None };
+    (edge::routes(&service, &admission, names), ends)
+}
+
+/// Starts a service with one fabric.
+pub(super) async fn service() -> (Arc<Service>, Ends) {
     let (to, to_agent) = mpsc::channel(64);
     let (from_agent, from) = mpsc::channel(64);
     let key = Opener::from_seed(&[3; 32]).expect("a key").key().clone();
@@ -143,8 +167,5 @@ async fn serve() -> (Router, (mpsc::Receiver<ToAgent>, mpsc::Sender<FromAgent>))
     profiles.iter().for_each(|name| passwords += &format!("{name} = \"Factory-{name}.1\"\n"));
     let passwords = CurrentPasswords::parse("p", &passwords, &inventory, None);
     service.apply(inventory, passwords.expect("passwords")).await.expect("a fabric");
-    let platforms = vec!["arista-eos".to_owned(), "opengear".to_owned()];
-    let admission = Admission::local(Arc::new(Tokens::in_memory(TOKEN)));
-    let names = KnownNames { platforms, profiles, references: None };
-    (edge::routes(&service, &admission, names), (to_agent, from_agent))
+    (service, (to_agent, from_agent))
 }
