@@ -20,7 +20,9 @@ const SOURCES: [&str; 4] = [
 const SCHEMAS: &str = "controller/src/edge/openapi";
 
 /// Words in those files that are spelled as codes are, and are none: names of the wire.
-const NO_CODES: [&str; 7] = [
+const NO_CODES: [&str; 9] = [
+    "InSync",
+    "OutOfSync",
     "SystemAssignedIdentity",
     "UserAssignedIdentity",
     "TerminalServer",

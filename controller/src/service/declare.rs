@@ -140,7 +140,8 @@ impl Service {
         let written = keeper.journal.write(decide).await;
         written.map_err(|source| ServiceError::Journal { source })??;
         tracing::info!(fabric = %name, "the secret archive was declared anew");
-        Ok(())
+        // What waits after a failure may go on another way now.
+        self.retry_archive(fabric)
     }
 
     /// Returns the archive that was told over the API: an inventory that names none leaves it alone.
