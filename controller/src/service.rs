@@ -42,7 +42,7 @@ pub use self::archive::{ArchiveCounts, ArchiveStatus, Archives, Compared, Found,
 pub use self::declare::Login;
 pub use self::error::ServiceError;
 pub use self::retention::{DeletedFabric, Review};
-pub use self::reveal::{ArchiveReference, Candidate, Revealed};
+pub use self::reveal::{ArchiveReference, Candidate, Missing, Revealed};
 pub use self::secrets::{Desk, Opening};
 pub use self::state::{CommitAction, NoteChange, StateAction, UpgradeAction};
 pub use crate::vault::Backup;

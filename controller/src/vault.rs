@@ -149,6 +149,34 @@ pub trait Vault: Send + Sync + fmt::Debug {
         items: &[(SecretName, SecretVersion)],
     ) -> Result<Vec<Password>, VaultError>;
 
+    /// Opens what can be opened of several versions, in the same order; in place of the others it is
+    /// said why each cannot. One round where all can.
+    ///
+    /// # Errors
+    /// What is not about one version: then nothing is known of any of them.
+    async fn open_each(
+        &self,
+        items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Result<Password, VaultError>>, VaultError> {
+        let mut all = Vec::with_capacity(items.len());
+        let mut left = vec![items];
+        while let Some(some) = left.pop() {
+            match self.get_all(some).await {
+                Ok(values) if values.len() == some.len() => all.extend(values.into_iter().map(Ok)),
+                Ok(values) => {
+                    return Err(VaultError::Short { asked: some.len(), got: values.len() });
+                }
+                Err(error) if !error.is_of_one_version() => return Err(error),
+                Err(error) if some.len() == 1 => all.push(Err(error)),
+                Err(_one_of_them) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    left.extend([second, first]);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// Lists the versions of a secret that have not been purged, oldest first; none for a name
     /// never heard of.
     ///

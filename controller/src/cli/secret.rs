@@ -61,9 +61,13 @@ fn secret_table(secret: &Value) -> String {
         ("Reference", text(secret, "/secretArchiveReference/keyVaultUri")),
     ];
     let main = table(["Secret", ""], rows.map(|(name, value)| [name.to_owned(), value]).to_vec());
+    format!("{main}{}{}", candidates(secret), missing(secret))
+}
+
+fn candidates(secret: &Value) -> String {
     let candidates = list(secret, "/candidates");
     if candidates.len() < 2 {
-        return main;
+        return String::new();
     }
     let row = |(at, candidate): (usize, &Value)| {
         [
@@ -75,8 +79,16 @@ fn secret_table(secret: &Value) -> String {
     };
     let rows = candidates.iter().enumerate().map(row).collect();
     let header = ["Try", "Password", "Version", "Evidence"];
-    format!(
-        "{main}\nThe outcome of a change is unknown. Try in this order:\n{}",
-        table(header, rows)
-    )
+    format!("\nThe outcome of a change is unknown. Try in this order:\n{}", table(header, rows))
+}
+
+fn missing(secret: &Value) -> String {
+    let missing = list(secret, "/missing");
+    if missing.is_empty() {
+        return String::new();
+    }
+    let row = |one: &Value| ["/secretVersion", "/evidence", "/reason"].map(|key| text(one, key));
+    let rows = missing.iter().map(row).collect();
+    let header = ["Version", "Evidence", "Why not"];
+    format!("\nThese may open it, too, and cannot be read:\n{}", table(header, rows))
 }

@@ -31,7 +31,7 @@ impl Executor {
         device: &ResourceName,
         step: u32,
     ) -> Result<Option<Stop>, JournalError> {
-        let job = match self.job(run, device, step, Work::Apply, Vec::new()).await {
+        let job = match self.job(run, device, step, Work::Apply).await {
             Ok(job) => job,
             Err(stop) => return Ok(Some(stop)),
         };

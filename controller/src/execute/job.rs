@@ -1,34 +1,36 @@
 //! Puts a job together: accounts, ways to the device, sealed passwords.
 
+mod opened;
+
 use std::collections::BTreeSet;
 
 use protocol::credential::{Label, Phase};
 use protocol::id::{PasswordSet, ProfileName, ResourceName, SecretVersion};
 use protocol::job::{Access, Account, Job, JobId, Lockout, Path, Probe, Rules, Work};
-use protocol::password::Password;
 use protocol::report::{Reason, Stop};
-use protocol::seal::{Binding, Bundle};
+use protocol::seal::Binding;
 
+pub(super) use self::opened::Opened;
+use self::opened::not_opened;
 use super::{Executor, Run};
-use crate::error::chain;
 use crate::inventory::{DeviceSpec, PathKind};
 use crate::model::{Device, Fabric, Secret};
 use crate::naming::SecretName;
-use crate::vault::VaultError;
 
 /// A job without its passwords, and what they are called in the vault.
 struct Draft {
+    work: Work,
     accounts: Vec<Account>,
     access: Access,
     epoch: protocol::id::Epoch,
     values: Vec<Value>,
-    /// Those of them that were disproved and that nobody is about to try.
+    /// Those of them that were disproved.
     retired: BTreeSet<(ProfileName, PasswordSet)>,
     terminal_server: Vec<(PasswordSet, SecretName, SecretVersion)>,
 }
 
 impl Executor {
-    /// Puts a job for one device together.
+    /// Puts a job for one device together that tries no candidates.
     ///
     /// # Errors
     /// Returns the reason for which there can be no job; nothing was sent then.
@@ -38,15 +40,41 @@ impl Executor {
         name: &ResourceName,
         step: u32,
         work: Work,
+    ) -> Result<Job, Stop> {
+        let opened = self.open(run, name, work).await?;
+        self.sealed(run, name, step, opened, Vec::new())
+    }
+
+    /// Opens the passwords of a job for one device, as far as they are there.
+    ///
+    /// # Errors
+    /// Returns the reason for which there can be no job.
+    pub(super) async fn open(
+        &self,
+        run: &Run,
+        name: &ResourceName,
+        work: Work,
+    ) -> Result<Opened, Stop> {
+        let draft = self.inner.journal.read(|fabric| draft(fabric, name, work))?;
+        let opened = run.values.open(&draft.wanted()).await;
+        draft.with(opened.map_err(|error| not_opened(&error, ""))?)
+    }
+
+    /// Puts a job together from the passwords that were opened for it.
+    ///
+    /// # Errors
+    /// Returns the reason for which there can be no job; nothing was sent then.
+    pub(super) fn sealed(
+        &self,
+        run: &Run,
+        name: &ResourceName,
+        step: u32,
+        opened: Opened,
         probes: Vec<Probe>,
     ) -> Result<Job, Stop> {
-        let mut draft = self.inner.journal.read(|fabric| draft(fabric, name, work))?;
         let device = self.inner.journal.read(|fabric| fabric.device_id(name));
         let fabric = self.inner.journal.read(|fabric| fabric.id.clone());
-        draft.retired.retain(|(profile, set)| {
-            !probes.iter().any(|probe| probe.profile == *profile && probe.set == *set)
-        });
-        let bundle = self.bundle(run, &mut draft).await?;
+        let Opened { draft, bundle, .. } = opened;
         let binding =
             Binding { device: &device, operation: run.operation, step, epoch: draft.epoch };
         let sealed = self
@@ -64,7 +92,7 @@ impl Executor {
             access: draft.access,
             accounts: draft.accounts,
             probes,
-            work,
+            work: draft.work,
             rules: self.rules(run),
             sealed,
         })
@@ -81,66 +109,6 @@ impl Executor {
             save: run.kind.is_maintenance(),
             quiet: true,
         }
-    }
-
-    async fn bundle(&self, run: &Run, draft: &mut Draft) -> Result<Bundle, Stop> {
-        let opened = loop {
-            match run.values.open(&draft.wanted()).await {
-                Ok(opened) => break opened,
-                // A disproved version that somebody has taken out of the vault holds nobody up.
-                Err(error) if draft.forgets(&error) => {
-                    tracing::warn!(error = %error, "a disproved password is not there any more");
-                }
-                Err(error) => {
-                    let why = chain(&error);
-                    let detail = format!("failed to open its passwords in the vault: {why}");
-                    return Err(Stop { reason: Reason::VaultUnavailable, detail });
-                }
-            }
-        };
-        let mut opened = opened.iter().map(|value| value.duplicate());
-        let short = || Stop {
-            reason: Reason::VaultUnavailable,
-            detail: "the vault returned too few passwords".to_owned(),
-        };
-        let mut bundle = Bundle::default();
-        for (profile, set, _name, _version) in &draft.values {
-            let value: Password = opened.next().ok_or_else(short)?;
-            bundle.accounts.push((profile.clone(), *set, value));
-        }
-        for (set, _name, _version) in &draft.terminal_server {
-            bundle.terminal_server.push((*set, opened.next().ok_or_else(short)?));
-        }
-        Ok(bundle)
-    }
-}
-
-impl Draft {
-    /// Returns the versions that are to be opened.
-    fn wanted(&self) -> Vec<(SecretName, SecretVersion)> {
-        let accounts = self.values.iter().map(|(_p, _s, name, version)| (name, version));
-        let terminal = self.terminal_server.iter().map(|(_s, name, version)| (name, version));
-        let all = accounts.chain(terminal);
-        all.map(|(name, version)| (name.clone(), version.clone())).collect()
-    }
-
-    /// Leaves a disproved version out that cannot be opened. Tells whether it was one.
-    fn forgets(&mut self, error: &VaultError) -> bool {
-        let (VaultError::NotFound { name, version }
-        | VaultError::Disabled { name, version }
-        | VaultError::Purged { name, version }) = error
-        else {
-            return false;
-        };
-        let is_meant = |(profile, set, of, this): &Value| {
-            of == name && this == version && self.retired.contains(&(profile.clone(), *set))
-        };
-        let Some(at) = self.values.iter().position(is_meant) else { return false };
-        let (profile, set, ..) = self.values.remove(at);
-        for account in self.accounts.iter_mut().filter(|account| account.profile == profile) {
-            account.candidates.retain(|candidate| *candidate != set);
-        }
-        true
     }
 }
 
@@ -179,7 +147,8 @@ fn draft(fabric: &Fabric, name: &ResourceName, work: Work) -> Result<Draft, Stop
         window_ms: u64::try_from(lockout.window.as_millis()).unwrap_or(u64::MAX),
     });
     let access = Access { platform: device.spec.platform.clone(), paths, lockout };
-    Ok(Draft { accounts, access, epoch: fabric.epoch, values, retired, terminal_server })
+    let epoch = fabric.epoch;
+    Ok(Draft { work, accounts, access, epoch, values, retired, terminal_server })
 }
 
 /// The least privileged accounts first; last the one that the session uses: a privileged one that

@@ -83,7 +83,7 @@ impl Executor {
         step: u32,
     ) -> Result<Sent, JournalError> {
         let work = Work::Reboot { graceful: reboot.graceful, ztp: reboot.ztp };
-        let job = match self.job(run, name, step, work, Vec::new()).await {
+        let job = match self.job(run, name, step, work).await {
             Ok(job) => job,
             Err(stop) => return Ok(Sent::Not(stop)),
         };

@@ -9,6 +9,7 @@ use protocol::report::{Finish, Match, Observation, Reason, Report, Stop};
 
 use super::apply::{is_open, not_taken, read_back};
 use super::feed::Fed;
+use super::job::Opened;
 use super::{Executor, Run};
 use crate::agents::Reports;
 use crate::journal::JournalError;
@@ -32,13 +33,21 @@ impl Executor {
         self.feed_where(device, stale, lost).await?;
         self.feed_where(device, |phase| phase == Phase::Quiet, Event::QuietOver).await?;
 
-        let probes = self.count_probes(device).await?;
+        let opened = match self.open(run, device, Work::Settle).await {
+            Ok(opened) => opened,
+            Err(stop) => return self.refund(device, &[], stop).await,
+        };
+        let probes = self.count_probes(device, &opened).await?;
         if probes.is_empty() {
+            let only_lost = !self.choose(device, |_profile, _set| true).is_empty();
+            if let Some(lost) = opened.lost().filter(|_lost| only_lost) {
+                return self.refund(device, &[], lost).await;
+            }
             self.park(device).await?;
             let detail = "no login is allowed before the lockout window is over".to_owned();
             return Ok(Some(Stop { reason: Reason::LoginBudgetSpent, detail }));
         }
-        let job = match self.job(run, device, step, Work::Settle, probes.clone()).await {
+        let job = match self.sealed(run, device, step, opened, probes.clone()) {
             Ok(job) => job,
             Err(stop) => return self.refund(device, &probes, stop).await,
         };
@@ -53,12 +62,13 @@ impl Executor {
     }
 
     /// Chooses the logins of a settling job and counts them durably.
-    async fn count_probes(&self, device: &ResourceName) -> Result<Vec<Probe>, JournalError> {
-        let (budget, retries_max) = (self.budget(device), self.inner.settings.retries_max);
-        let chosen = self.inner.journal.read(|fabric| {
-            let device = fabric.devices.get(device);
-            device.map(|device| choose(device, budget, retries_max)).unwrap_or_default()
-        });
+    async fn count_probes(
+        &self,
+        device: &ResourceName,
+        opened: &Opened,
+    ) -> Result<Vec<Probe>, JournalError> {
+        let budget = self.budget(device);
+        let chosen = self.choose(device, |profile, set| opened.has(profile, set));
         let events: Vec<Fed> = chosen
             .iter()
             .map(|probe| {
@@ -75,6 +85,19 @@ impl Executor {
             })
         };
         Ok(chosen.into_iter().filter(counted).collect())
+    }
+
+    /// Chooses the logins that are allowed now with the passwords that the vault has.
+    fn choose(
+        &self,
+        device: &ResourceName,
+        has: impl Fn(&ProfileName, PasswordSet) -> bool,
+    ) -> Vec<Probe> {
+        let (budget, retries_max) = (self.budget(device), self.inner.settings.retries_max);
+        self.inner.journal.read(|fabric| {
+            let device = fabric.devices.get(device);
+            device.map(|device| choose(device, budget, retries_max, has)).unwrap_or_default()
+        })
     }
 
     /// Wrong guesses that the device's policy allows per account and window: always two fewer than
@@ -289,8 +312,14 @@ fn by_likelihood(credential: &Credential, retries_max: u8) -> Vec<PasswordSet> {
 /// account guesses wrong more often than its budget allows.
 ///
 /// A change on a device is one transaction, so that most often all accounts hold the same set: each
-/// candidate is tried with an account of its own. An account that is not in doubt goes first.
-fn choose(device: &Device, budget: u8, retries_max: u8) -> Vec<Probe> {
+/// candidate is tried with an account of its own. An account that is not in doubt goes first. What
+/// the vault does not have cannot be tried.
+fn choose(
+    device: &Device,
+    budget: u8,
+    retries_max: u8,
+    has: impl Fn(&ProfileName, PasswordSet) -> bool,
+) -> Vec<Probe> {
     let mut accounts: Vec<(&ProfileName, &Credential)> = device
         .secrets
         .iter()
@@ -298,8 +327,9 @@ fn choose(device: &Device, budget: u8, retries_max: u8) -> Vec<Probe> {
         .map(|(profile, secret)| (profile, &*secret.credential))
         .filter(|(_profile, credential)| credential.attempts < budget)
         .collect();
-    let settled = accounts.iter().find(|(_profile, c)| c.phase == Phase::Settled);
-    if let Some((profile, set)) = settled.and_then(|(profile, c)| Some((*profile, c.current?))) {
+    let settled = accounts.iter().filter(|(_profile, c)| c.phase == Phase::Settled);
+    let mut proven = settled.filter_map(|(profile, c)| Some((*profile, c.current?)));
+    if let Some((profile, set)) = proven.find(|(profile, set)| has(profile, *set)) {
         return vec![Probe { profile: profile.clone(), set }];
     }
     accounts.retain(|(_profile, credential)| credential.phase == Phase::Probing);
@@ -315,7 +345,10 @@ fn choose(device: &Device, budget: u8, retries_max: u8) -> Vec<Probe> {
     for set in wanted {
         let free = accounts.iter().position(|(profile, credential)| {
             let unused = probes.iter().all(|probe| probe.profile != **profile);
-            unused && credential.candidates().contains(&set) && !credential.tried.contains(&set)
+            unused
+                && has(profile, set)
+                && credential.candidates().contains(&set)
+                && !credential.tried.contains(&set)
         });
         if let Some((profile, _credential)) = free.and_then(|at| accounts.get(at)) {
             probes.push(Probe { profile: (*profile).clone(), set });

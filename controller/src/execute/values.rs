@@ -45,29 +45,40 @@ impl Values {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens versions, and returns them in the same order.
-    pub(crate) async fn open(&self, wanted: &[Item]) -> Result<Vec<Arc<Password>>, VaultError> {
+    /// Opens what can be opened of several versions, as [`Vault::open_each`]. What cannot be is not
+    /// remembered: it may be back when somebody asks again.
+    pub(crate) async fn open(&self, wanted: &[Item]) -> Result<Vec<Opened>, VaultError> {
         let failures = self.held().failures;
+        let mut lost = Lost::new();
         loop {
+            let mut seen = HashSet::new();
+            let mut left = wanted.to_vec();
+            left.retain(|(_name, it)| !lost.contains_key(it) && seen.insert(it.clone()));
             // From before the look on, so that no answer comes in between unnoticed.
             let mut answers = self.answers.subscribe();
-            let Some(missing) = self.held().missing(wanted, failures) else { break };
+            let Some(missing) = self.held().missing(&left, failures) else { break };
             if missing.is_empty() {
                 // The sender is here, so that it cannot have gone.
                 let _answered = answers.changed().await;
             } else {
-                Asking { values: self, missing }.ask().await?;
+                lost.extend(Asking { values: self, missing }.ask().await?);
             }
         }
         let opened = &self.held().opened;
-        let found = |(_name, version): &Item| opened.get(version).cloned();
-        let all: Vec<Arc<Password>> = wanted.iter().filter_map(found).collect();
-        match all.len() == wanted.len() {
-            true => Ok(all),
-            false => Err(VaultError::Short { asked: wanted.len(), got: all.len() }),
-        }
+        let found = |(name, version): &Item| {
+            let unknown = || VaultError::NotFound { name: name.clone(), version: version.clone() };
+            let why = |lost: &mut Lost| lost.remove(version).unwrap_or_else(unknown);
+            opened.get(version).cloned().ok_or_else(|| why(&mut lost))
+        };
+        Ok(wanted.iter().map(found).collect())
     }
 }
+
+/// A version's value, or why it alone cannot be opened.
+pub(crate) type Opened = Result<Arc<Password>, VaultError>;
+
+/// Versions that cannot be opened, and why.
+type Lost = HashMap<SecretVersion, VaultError>;
 
 impl Held {
     /// Returns the versions that nobody asks for yet, and takes them on; `None` where all that is
@@ -94,17 +105,18 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn ask(self) -> Result<(), VaultError> {
-        let values = self.values.vault.get_all(&self.missing).await?;
-        let (asked, got) = (self.missing.len(), values.len());
-        if got != asked {
-            return Err(VaultError::Short { asked, got });
-        }
+    /// Returns the versions that cannot be opened.
+    async fn ask(self) -> Result<Lost, VaultError> {
+        let each = self.values.vault.open_each(&self.missing).await?;
         let mut held = self.values.held();
-        for ((_name, version), value) in self.missing.iter().zip(values) {
-            held.opened.insert(version.clone(), Arc::new(value));
+        let mut lost = Lost::new();
+        for ((_name, version), value) in self.missing.iter().zip(each) {
+            match value {
+                Ok(value) => drop(held.opened.insert(version.clone(), Arc::new(value))),
+                Err(error) => drop(lost.insert(version.clone(), error)),
+            }
         }
-        Ok(())
+        Ok(lost)
     }
 }
 

@@ -188,7 +188,7 @@ impl Service {
         if let Some(version) = known.and_then(|record| record.shared.get(&profile.name)) {
             let values = Values::new(Arc::clone(&self.parts.vault));
             let known = values.open(&[(name.clone(), version.clone())]).await.map_err(vault)?;
-            if known.iter().any(|known| known.matches(&password)) {
+            if known.iter().flatten().any(|known| known.matches(&password)) {
                 return Ok(());
             }
         }

@@ -60,7 +60,7 @@ impl Service {
         let Some(version) = newest.map(|newest| newest.version) else { return Ok(None) };
         let Some(told) = told else { return Ok(Some(version)) };
         let opened = values.open(&[(place.clone(), version.clone())]).await.map_err(failed)?;
-        Ok(opened.iter().any(|value| value.matches(told)).then_some(version))
+        Ok(opened.iter().flatten().any(|value| value.matches(told)).then_some(version))
     }
 
     /// Checks that an inventory's older names are of known profiles, and of no other fabric: when a

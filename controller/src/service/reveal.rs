@@ -13,7 +13,7 @@ use crate::age::Recipient;
 use crate::execute::Values;
 use crate::model::{Device, Evidence, Fabric, Located, Proof, Secret};
 use crate::naming::SecretName;
-use crate::vault::Backup;
+use crate::vault::{Backup, VaultError};
 
 /// Where a secret's value is: what the API calls the secret archive reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Revealed {
     /// Every password that may open the device, the likeliest first. More than one only while the
     /// outcome of a change is unknown.
     pub candidates: Vec<Candidate>,
+    /// Versions that may open it, too, and that cannot be read.
+    pub missing: Vec<Missing>,
 }
 
 /// A password that may open a device.
@@ -63,6 +65,19 @@ pub struct Candidate {
     pub set: PasswordSet,
     /// Why it may be the one.
     pub evidence: String,
+}
+
+/// A version that may open a device, and that cannot be read.
+#[derive(Debug)]
+pub struct Missing {
+    /// Its version in the vault.
+    pub version: SecretVersion,
+    /// Its password set.
+    pub set: PasswordSet,
+    /// Why it may be the one.
+    pub evidence: String,
+    /// Why it cannot be read.
+    pub reason: VaultError,
 }
 
 impl Service {
@@ -129,7 +144,7 @@ impl Service {
         self.opened(id, profile, secret, wanted).await?.ok_or_else(not_found)
     }
 
-    /// Opens the candidates of a secret; none if there are none.
+    /// Opens the candidates of a secret; none if there are none. One that is lost hides no other.
     async fn opened(
         &self,
         device: DeviceId,
@@ -142,20 +157,23 @@ impl Service {
             .open(&items)
             .await
             .map_err(|source| ServiceError::Vault { source })?;
-        let candidates: Vec<Candidate> = wanted
-            .into_iter()
-            .zip(&values)
-            .map(|((set, (name, version)), value)| Candidate {
-                value: value.duplicate(),
-                name,
-                version,
-                set,
-                evidence: evidence(&secret, set),
-            })
-            .collect();
+        let (mut candidates, mut missing) = (Vec::new(), Vec::new());
+        for ((set, (name, version)), value) in wanted.into_iter().zip(values) {
+            let evidence = evidence(&secret, set);
+            match value {
+                Ok(value) => {
+                    let value = value.duplicate();
+                    candidates.push(Candidate { value, name, version, set, evidence });
+                }
+                Err(reason) => missing.push(Missing { version, set, evidence, reason }),
+            }
+        }
         let current = secret.credential.current;
         let chosen = candidates.iter().find(|candidate| Some(candidate.set) == current);
-        let Some(chosen) = chosen.or(candidates.first()) else { return Ok(None) };
+        let Some(chosen) = chosen.or(candidates.first()) else {
+            let lost = missing.into_iter().next();
+            return lost.map_or(Ok(None), |lost| Err(ServiceError::Vault { source: lost.reason }));
+        };
         let value = chosen.value.duplicate();
         Ok(Some(Revealed {
             device,
@@ -166,6 +184,7 @@ impl Service {
             status: secret.credential.status(),
             last_proven: secret.proof,
             candidates,
+            missing,
         }))
     }
 

@@ -49,6 +49,7 @@ pub async fn contract<V: Vault + 'static>(make: impl AsyncFn() -> V) {
     disabled_versions_cannot_be_read(&make().await).await;
     purged_versions_are_gone_for_ever(&make().await).await;
     what_is_not_there_is_named(&make().await).await;
+    what_can_be_read_is_opened_beside_what_cannot(&make().await).await;
     names_are_told_apart_without_case(&make().await).await;
     large_sets_are_taken_whole(&make().await).await;
     a_put_runs_to_its_end_without_its_caller(make().await).await;
@@ -204,6 +205,28 @@ async fn what_is_not_there_is_named(vault: &dyn Vault) {
         }
     }
     assert!(vault.get(&admin, &version).await.is_ok());
+}
+
+async fn what_can_be_read_is_opened_beside_what_cannot(vault: &dyn Vault) {
+    let admin = name("lab-east-admin");
+    let mut items = Vec::new();
+    for n in 0..5 {
+        let (tag, value) = (Tag::new(&n.to_string()), password(&format!("value-{n}")));
+        items.push((admin.clone(), vault.put(&admin, &tag, &value).await.unwrap()));
+    }
+    vault.purge(&admin, &items[1].1).await.unwrap();
+    vault.disable(&admin, &items[4].1).await.unwrap();
+    items.push((admin.clone(), SecretVersion("0".repeat(32).into())));
+    let each = vault.open_each(&items).await.unwrap();
+    assert_eq!(each.len(), items.len());
+    for at in [0, 2, 3] {
+        let opened = each[at].as_ref().unwrap();
+        assert!(opened.matches(&password(&format!("value-{at}"))), "{at}");
+    }
+    assert!(matches!(each[1], Err(VaultError::Purged { .. })), "{:?}", each[1]);
+    assert!(matches!(each[4], Err(VaultError::Disabled { .. })), "{:?}", each[4]);
+    assert!(matches!(each[5], Err(VaultError::NotFound { .. })), "{:?}", each[5]);
+    assert!(vault.open_each(&[]).await.unwrap().is_empty());
 }
 
 async fn names_are_told_apart_without_case(vault: &dyn Vault) {

@@ -288,6 +288,21 @@ impl VaultError {
         }
     }
 
+    /// Tells whether one version cannot be read, while others may be. A vault that is down, or that
+    /// refuses its caller, says nothing about any version.
+    #[must_use]
+    pub fn is_of_one_version(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. }
+                | Self::Disabled { .. }
+                | Self::Purged { .. }
+                | Self::NoSecret { .. }
+                | Self::Deleted { .. }
+                | Self::Damaged { .. }
+        )
+    }
+
     /// Says what an operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

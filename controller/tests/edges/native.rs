@@ -1,7 +1,10 @@
 //! Keyturn's own routes.
 
 use axum::http::StatusCode;
+use controller::naming::SecretName;
+use controller::vault::Vault;
 use insta::assert_snapshot;
+use protocol::id::SecretVersion;
 use serde_json::json;
 
 use crate::ask::{ended, get, on_fabric, post, router};
@@ -126,4 +129,15 @@ async fn while_the_outcome_is_unknown_all_candidates_are_revealed_in_order() {
     assert_eq!(candidates.len(), 2);
     assert_eq!(candidates[1]["value"], "Factory-admin.1");
     assert_eq!(revealed["value"], "Factory-admin.1", "what worked last");
+    assert_eq!(revealed.get("missing"), None);
+
+    let name = revealed["secretArchiveReference"]["secretName"].as_str().unwrap();
+    let name = SecretName::try_from(name.to_owned()).unwrap();
+    let lost = candidates[0]["secretVersion"].as_str().unwrap();
+    world.vault.purge(&name, &SecretVersion(lost.into())).await.unwrap();
+    let revealed = post(&router, "/keyturn/v1/secrets:reveal", &body).await.body;
+    assert_eq!(revealed["candidates"].as_array().map(Vec::len), Some(1));
+    assert_eq!(revealed["missing"][0]["secretVersion"], lost);
+    let reason = revealed["missing"][0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("it has been purged."), "{reason}");
 }

@@ -10,6 +10,7 @@ mod adopting;
 mod archive;
 mod keeping;
 mod labels;
+mod lost;
 mod older;
 mod reboot;
 mod rollback;

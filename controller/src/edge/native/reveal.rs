@@ -15,11 +15,15 @@ use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, raw};
 use crate::edge::auth::Caller;
 use crate::edge::body;
+use crate::error::chain;
 use crate::model::Evidence;
-use crate::service::{ArchiveReference, Candidate, Revealed};
+use crate::service::{ArchiveReference, Candidate, Missing, Revealed};
 
 /// Room for one candidate in the answer, in bytes: value, version and evidence.
 const CANDIDATE_BYTES: usize = 2048;
+
+/// Room for one that is missing: the reason may name a file.
+const MISSING_BYTES: usize = 8192;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -44,6 +48,9 @@ struct RevealedBody<'a> {
     /// How it proved that.
     evidence: Option<&'static str>,
     candidates: Vec<CandidateBody<'a>>,
+    /// Versions that may open it, too, and that the vault does not give.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<MissingBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +69,15 @@ struct CandidateBody<'a> {
     secret_version: String,
     password_set: u32,
     evidence: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MissingBody<'a> {
+    secret_version: String,
+    password_set: u32,
+    evidence: &'a str,
+    reason: String,
 }
 
 /// Reveals what opens a device as one user now.
@@ -95,6 +111,7 @@ pub(super) async fn reveal(
 fn answer(revealed: &Revealed) -> Result<Response, ApiError> {
     // Large enough that it never grows, which would leave copies behind; overwritten when sent.
     let room = CANDIDATE_BYTES * (revealed.candidates.len() + 2);
+    let room = room + MISSING_BYTES * revealed.missing.len();
     let mut text = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *text, &RevealedBody::from(revealed)).map_err(|_error| {
         let message = "The password could not be written as JSON.";
@@ -119,6 +136,7 @@ impl<'a> From<&'a Revealed> for RevealedBody<'a> {
                 Evidence::ReadBack => "read-back",
             }),
             candidates: revealed.candidates.iter().map(CandidateBody::from).collect(),
+            missing: revealed.missing.iter().map(MissingBody::from).collect(),
         }
     }
 }
@@ -141,6 +159,17 @@ impl<'a> From<&'a Candidate> for CandidateBody<'a> {
             secret_version: candidate.version.to_string(),
             password_set: candidate.set.0,
             evidence: &candidate.evidence,
+        }
+    }
+}
+
+impl<'a> From<&'a Missing> for MissingBody<'a> {
+    fn from(missing: &'a Missing) -> Self {
+        Self {
+            secret_version: missing.version.to_string(),
+            password_set: missing.set.0,
+            evidence: &missing.evidence,
+            reason: format!("Failed to {}.", chain(&missing.reason)),
         }
     }
 }

@@ -80,11 +80,16 @@ async fn world() -> (Arc<SlowVault>, Arc<Values>, Item) {
     (vault, values, (name, version))
 }
 
-type Answer = Result<Vec<Arc<Password>>, VaultError>;
+type Answer = Result<Vec<Opened>, VaultError>;
 
 fn ask(values: &Arc<Values>, item: &Item) -> tokio::task::JoinHandle<Answer> {
     let (values, item) = (Arc::clone(values), item.clone());
     tokio::spawn(async move { values.open(&[item.clone(), item]).await })
+}
+
+/// Returns how many values an answer has.
+fn opened(answer: Result<Answer, tokio::task::JoinError>) -> usize {
+    answer.unwrap().unwrap().into_iter().filter(Result::is_ok).count()
 }
 
 /// Lets every task come as far as it can.
@@ -102,7 +107,7 @@ async fn many_devices_ask_the_vault_once() {
     assert_eq!(vault.questions.load(Ordering::SeqCst), 1);
     vault.answers.add_permits(1);
     for task in tasks {
-        assert_eq!(task.await.unwrap().unwrap().len(), 2);
+        assert_eq!(opened(task.await), 2);
     }
     values.open(&[item]).await.unwrap();
     assert_eq!(vault.questions.load(Ordering::SeqCst), 1);
@@ -118,7 +123,7 @@ async fn a_question_that_is_given_up_is_asked_by_another() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     vault.answers.add_permits(1);
-    assert_eq!(second.await.unwrap().unwrap().len(), 2);
+    assert_eq!(opened(second.await), 2);
     assert_eq!(vault.questions.load(Ordering::SeqCst), 2);
 }
 
@@ -133,6 +138,20 @@ async fn after_a_failure_all_ask_at_once_and_hear_why() {
     assert_eq!(vault.questions.load(Ordering::SeqCst), MANY, "one after the other");
     vault.answers.add_permits(MANY);
     for task in tasks {
-        assert!(matches!(task.await.unwrap(), Err(VaultError::Disabled { .. })));
+        let answer = task.await.unwrap().unwrap();
+        assert!(matches!(answer.as_slice(), [Err(VaultError::Disabled { .. }), Err(_)]));
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_hides_nothing_else_and_is_asked_for_again() {
+    let (vault, values, item) = world().await;
+    let gone = (item.0.clone(), SecretVersion("0".repeat(32).into()));
+    vault.answers.add_permits(MANY);
+    let answer = values.open(&[gone.clone(), item.clone()]).await.unwrap();
+    assert!(matches!(answer.as_slice(), [Err(VaultError::NotFound { .. }), Ok(_)]), "{answer:?}");
+    let before = vault.questions.load(Ordering::SeqCst);
+    let answer = values.open(&[gone, item]).await.unwrap();
+    assert!(matches!(answer.as_slice(), [Err(VaultError::NotFound { .. }), Ok(_)]), "{answer:?}");
+    assert_eq!(vault.questions.load(Ordering::SeqCst), before + 1, "only what is not known");
 }

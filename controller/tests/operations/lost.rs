@@ -1,0 +1,105 @@
+//! Passwords that are not in the vault any more: they hide no others, and are replaced by what an
+//! operator tells.
+
+use controller::model::{Operation, OperationState};
+use controller::naming::SecretName;
+use controller::service::ServiceError;
+use controller::vault::{Vault, VaultError, VaultFault};
+use protocol::id::SecretVersion;
+
+use crate::world::{Fault, World, world};
+use crate::{SWITCHES, failure, resync, rotate};
+
+/// Where the value is that a device has for a user.
+async fn place(world: &World, device: &str, user: &str) -> (SecretName, SecretVersion) {
+    let revealed = world.service.reveal(&world.device_id(device), user).await.unwrap();
+    (revealed.reference.secret_name, revealed.reference.secret_version)
+}
+
+/// Takes a version out of the vault, as after a restored backup that did not have it.
+async fn lose(world: &World, device: &str, user: &str) -> SecretVersion {
+    let (name, version) = place(world, device, user).await;
+    world.vault.purge(&name, &version).await.unwrap();
+    version
+}
+
+/// Sets a password over a device's console.
+fn set(world: &World, device: &str, user: &str, value: &str) {
+    world.devices.with(device, |device| {
+        device.running.insert(user.to_owned(), value.to_owned());
+        device.startup = device.running.clone();
+    });
+}
+
+/// Applies the inventory and waits for what follows.
+async fn apply(world: &World) -> Operation {
+    let applied = world.apply().await;
+    world.wait(applied.operation.unwrap()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_candidate_hides_no_other() {
+    let mut world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.devices.break_it("ce-02", Fault::DiskFull);
+    rotate(&world).await;
+    let lost = lose(&world, "ce-01", "admin").await;
+    world.devices.heal("ce-02");
+    let id = world.device_id("ce-02");
+    let revealed = world.service.reveal(&id, "admin").await.unwrap();
+    assert_eq!(revealed.candidates.len(), 1);
+    assert_eq!(revealed.value.expose(), "Factory-admin.1");
+    let [missing] = revealed.missing.as_slice() else { panic!("{revealed:?}") };
+    assert_eq!(missing.version, lost);
+    assert!(matches!(missing.reason, VaultError::Purged { .. }), "{missing:?}");
+
+    // The device has the lost one: nobody can know that, and the other accounts are found out.
+    let operation = resync(&world).await;
+    assert_eq!(failure(&operation, "ce-02"), "PasswordChangedOutside");
+    let other = world.service.reveal(&id, "TelcoRO").await.unwrap();
+    world.devices.with("ce-02", |device| {
+        assert_eq!(device.running["TelcoRO"], other.value.expose());
+    });
+
+    set(&world, "ce-02", "admin", "Set-by-console.1");
+    world.passwords = "[devices.ce-02]\nadmin = \"Set-by-console.1\"\n".to_owned();
+    let operation = apply(&world).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+    assert_eq!(rotate(&world).await.state, OperationState::Succeeded);
+    world.assert_nothing_lost();
+    world.assert_revealed_opens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_whose_one_account_has_lost_a_candidate_is_asked_with_the_other() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    world.devices.break_it("ts-01", Fault::DropBefore);
+    rotate(&world).await;
+    let wanted = world.service.reveal(&world.device_id("ts-01"), "root").await.unwrap();
+    assert_eq!(wanted.candidates.len(), 2, "in doubt");
+    let sent = wanted.candidates.iter().find(|it| it.value.expose() != "Factory-ts.1").unwrap();
+    world.vault.purge(&sent.name, &sent.version).await.unwrap();
+    world.devices.heal("ts-01");
+    // It cannot be brought, and another one can.
+    world.pass_days(1);
+    assert_eq!(failure(&resync(&world).await, "ts-01"), "VaultUnavailable");
+    let operation = rotate(&world).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+    world.assert_nothing_lost();
+    world.assert_revealed_opens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_passwords_of_a_vault_that_does_not_answer_are_not_lost() {
+    let world = world(&SWITCHES).await;
+    world.adopt().await;
+    rotate(&world).await;
+    for fault in [VaultFault::DownBefore, VaultFault::Throttled, VaultFault::Silent] {
+        world.vault.faults().set(fault);
+        let refused = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap_err();
+        assert!(matches!(refused, ServiceError::Vault { .. }), "{fault:?} {refused}");
+        world.vault.faults().clear();
+    }
+    world.assert_revealed_opens().await;
+}
