@@ -2,7 +2,8 @@
 //!
 //! Order: everything is checked; then the passwords are durable in the vault; then the journal
 //! names them; then each device is asked, without changing it. Applying the same twice changes
-//! nothing: a secret that is proven keeps what it has, whatever a stale passwords file says.
+//! nothing: a secret that is proven keeps what it has, whatever a stale passwords file says, for as
+//! long as the vault has it.
 
 mod draft;
 

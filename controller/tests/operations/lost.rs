@@ -1,14 +1,16 @@
 //! Passwords that are not in the vault any more: they hide no others, and are replaced by what an
 //! operator tells.
 
+use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{Operation, OperationState};
 use controller::naming::SecretName;
 use controller::service::ServiceError;
 use controller::vault::{Vault, VaultError, VaultFault};
 use protocol::id::SecretVersion;
+use protocol::status::SynchronizationStatus;
 
 use crate::world::{Fault, World, world};
-use crate::{SWITCHES, failure, resync, rotate};
+use crate::{SWITCHES, failure, resync, rotate, status};
 
 /// Where the value is that a device has for a user.
 async fn place(world: &World, device: &str, user: &str) -> (SecretName, SecretVersion) {
@@ -35,6 +37,39 @@ fn set(world: &World, device: &str, user: &str, value: &str) {
 async fn apply(world: &World) -> Operation {
     let applied = world.apply().await;
     world.wait(applied.operation.unwrap()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_told_password_takes_the_place_of_one_that_is_lost() {
+    for (device, user, profile) in
+        [("ce-02", "admin", "admin"), ("ts-01", "root", "TerminalServer")]
+    {
+        let mut world = world(&SWITCHES).await;
+        world.adopt().await;
+        rotate(&world).await;
+        lose(&world, device, user).await;
+        set(&world, device, user, "Set-by-console.1");
+        world
+            .passwords
+            .push_str(&format!("[devices.{device}]\n{profile} = \"Set-by-console.1\"\n"));
+        // The other switches had the same one: it is lost for them, too.
+        for other in SWITCHES.iter().filter(|other| **other != device && user == "admin") {
+            if !other.starts_with("ts") {
+                set(&world, other, user, "Factory-admin.1");
+            }
+        }
+        let operation = apply(&world).await;
+        assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+        world.assert_nothing_lost();
+        world.assert_revealed_opens().await;
+        let again = world.apply().await;
+        assert_eq!(again.operation, None, "what is proven again keeps what it has");
+        let operation = rotate(&world).await;
+        assert_eq!(operation.state, OperationState::Succeeded, "{operation:?}");
+        assert_eq!(status(&world, device), SynchronizationStatus::InSync);
+        world.assert_nothing_lost();
+        world.assert_revealed_opens().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,9 +132,14 @@ async fn the_passwords_of_a_vault_that_does_not_answer_are_not_lost() {
     rotate(&world).await;
     for fault in [VaultFault::DownBefore, VaultFault::Throttled, VaultFault::Silent] {
         world.vault.faults().set(fault);
+        let inventory = Inventory::parse("f", ".".as_ref(), &world.inventory, None).unwrap();
+        let told = CurrentPasswords::parse("p", &world.passwords, &inventory, None).unwrap();
+        let refused = world.service.apply(inventory, told).await.unwrap_err();
+        assert!(matches!(refused, ServiceError::Vault { .. }), "{fault:?} {refused}");
         let refused = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap_err();
         assert!(matches!(refused, ServiceError::Vault { .. }), "{fault:?} {refused}");
         world.vault.faults().clear();
     }
+    assert_eq!(world.apply().await.operation, None, "nothing was told anew");
     world.assert_revealed_opens().await;
 }

@@ -50,7 +50,11 @@ struct Case<'c, 'p> {
     passwords: &'p CurrentPasswords,
     spec: &'c DeviceSpec,
     values: &'c Values,
+    lost: &'c BTreeSet<Whose>,
 }
+
+/// One secret: the device, and the profile.
+type Whose = (ResourceName, ProfileName);
 
 pub(super) struct SecretSpecDraft {
     pub(super) user: String,
@@ -72,6 +76,7 @@ impl Service {
         self.check_older_names(inventory)?;
         let mut draft = Draft::default();
         let values = Values::new(Arc::clone(&self.parts.vault));
+        let lost = lost(before, inventory, passwords, &values).await?;
         for spec in &inventory.devices {
             let device = before.devices.get(&spec.name);
             if let Some(device) = device {
@@ -82,14 +87,15 @@ impl Service {
                     draft.moved.insert(spec.name.clone());
                 }
             }
-            let case = Case { before, inventory, passwords, spec, values: &values };
-            let mut secrets = Vec::new();
+            let case = Case { before, inventory, passwords, spec, values: &values, lost: &lost };
+            let (mut secrets, told) = (Vec::new(), draft.told.len());
             for profile in
                 self.parts.template.applicable(spec.role, &inventory.fabric.feature_flags)
             {
                 secrets.extend(self.draft_secret(&case, profile, &mut draft).await?);
             }
-            note(&mut draft, spec, device, secrets);
+            let is_told = draft.told.len() > told;
+            note(&mut draft, spec, device, secrets, is_told);
         }
         let names = draft
             .told
@@ -106,7 +112,7 @@ impl Service {
         profile: &UserProfile,
         draft: &mut Draft<'p>,
     ) -> Result<Option<(ProfileName, SecretSpecDraft)>, ServiceError> {
-        let Case { before, inventory, passwords, spec, values } = *case;
+        let Case { before, inventory, passwords, spec, values, lost } = *case;
         let own = (profile.scope == Scope::Device).then_some(&spec.name);
         let name = naming::name(&before.id, &profile.name, own);
         let older = older_name(before, inventory, &profile.name);
@@ -131,6 +137,8 @@ impl Service {
                 });
             }
             (None, Some(_)) => true,
+            // Also where it is one that was disproved: it may have been set again.
+            (Some(_), Some(_)) if lost.contains(&(spec.name.clone(), profile.name.clone())) => true,
             (Some(secret), Some(value))
                 if !is_proven(secret) || draft.moved.contains(&spec.name) =>
             {
@@ -167,6 +175,37 @@ impl Service {
         };
         Ok(secret.is_none().then(|| (profile.name.clone(), made())))
     }
+}
+
+/// Versions that are asked for at once.
+const AT_ONCE: usize = 1_000;
+
+/// Finds the secrets that are proven with a version which is not in the vault any more: of the
+/// password that such a device has nothing is known, and a told one is as good as any.
+async fn lost(
+    before: &Fabric,
+    inventory: &Inventory,
+    passwords: &CurrentPasswords,
+    values: &Values,
+) -> Result<BTreeSet<Whose>, ServiceError> {
+    let known = inventory.devices.iter().filter_map(|spec| before.devices.get(&spec.name));
+    let secrets = known.flat_map(|device| {
+        let proven = device.secrets.iter().filter(|(_profile, secret)| is_proven(secret));
+        proven.filter_map(move |(profile, secret)| {
+            let name = &device.spec.name;
+            passwords.get(name, profile)?;
+            let place = before.located(name, profile, secret.credential.current?)?;
+            Some(((name.clone(), profile.clone()), place))
+        })
+    });
+    let (secrets, places): (Vec<Whose>, Vec<_>) = secrets.unzip();
+    let mut lost = BTreeSet::new();
+    for (secrets, places) in secrets.chunks(AT_ONCE).zip(places.chunks(AT_ONCE)) {
+        let opened = values.open(places).await.map_err(|source| ServiceError::Vault { source })?;
+        let gone = secrets.iter().zip(&opened).filter(|(_whose, value)| value.is_err());
+        lost.extend(gone.map(|(whose, _value)| whose.clone()));
+    }
+    Ok(lost)
 }
 
 /// The password of a terminal server may be told with its fabric, before the device is declared.
@@ -215,13 +254,14 @@ fn note(
     spec: &DeviceSpec,
     device: Option<&Device>,
     secrets: Vec<(ProfileName, SecretSpecDraft)>,
+    is_told: bool,
 ) {
     let changed = device.is_none_or(|device| device.spec != *spec) || !secrets.is_empty();
     let moved = draft.moved.contains(&spec.name);
     let unproven = device.is_none_or(|device| {
         let in_service = device.administrative_state == AdministrativeState::Enabled;
         !secrets.is_empty()
-            || (moved && in_service)
+            || ((moved || is_told) && in_service)
             || device.credentials().any(|credential| {
                 matches!(credential.phase, Phase::BackOff | Phase::Drift)
                     && credential.status() == SynchronizationStatus::OutOfSync
