@@ -254,6 +254,12 @@ impl Principal {
         self.may(Right::Read, Scope::Fabric(fabric))
     }
 
+    /// Returns what the audit and the log call the principal.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns what tells the principal from all others; the name may change, this does not.
     #[must_use]
     pub fn key(&self) -> &str {

@@ -41,6 +41,7 @@ pub use self::adopt::Applied;
 pub use self::archive::{ArchiveCounts, ArchiveStatus, Archives, Compared, Found, NoArchives};
 pub use self::declare::Login;
 pub use self::error::ServiceError;
+pub use self::older::Declarer;
 pub use self::retention::{DeletedFabric, Review};
 pub use self::reveal::{ArchiveReference, Candidate, Missing, Revealed};
 pub use self::secrets::{Desk, Opening};

@@ -21,7 +21,7 @@ use crate::auditor::Auditor;
 use crate::clock;
 use crate::inventory::FabricSpec;
 use crate::naming::SecretName;
-use crate::service::{Desk, Service, ServiceError};
+use crate::service::{Declarer, Desk, Service, ServiceError};
 
 /// Where requests come in: who is let in, and how often.
 #[derive(Clone, Debug)]
@@ -181,6 +181,26 @@ impl Caller {
     /// Tells whether there is a right on a scope, where nobody is refused.
     pub(super) fn may(&self, right: Right, scope: Scope<'_>) -> bool {
         self.principal.may(right, scope)
+    }
+
+    /// Tells whether what lies under a name in the vault may become that of a fabric which the
+    /// caller declares. A refusal is recorded.
+    pub(super) fn may_adopt(&self, name: &SecretName) -> bool {
+        let scope = Scope::Secret { name: name.as_str(), fabric: None };
+        self.check("Keyturn/secrets/adopt/action", Right::GetSecret, scope).is_ok()
+    }
+
+    /// Has something declared with the rights of the caller. An administrator of all fabrics could
+    /// make a token that opens every secret.
+    pub(super) fn declarer<'a>(
+        &'a self,
+        may_adopt: &'a (dyn Fn(&SecretName) -> bool + Send + Sync),
+    ) -> Declarer<'a> {
+        let who = self.principal.name();
+        match self.may(Right::Administer, Scope::Everything) {
+            true => Declarer::of_everything(who),
+            false => Declarer::of_some(who, may_adopt),
+        }
     }
 
     /// Checks a right on a scope. What is not only read is logged with who did it.

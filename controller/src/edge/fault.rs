@@ -20,6 +20,10 @@ impl From<ServiceError> for ApiError {
             ServiceError::NotFound { what, id } => not_found(what, id),
             ServiceError::Refused { refusal } => refused(refusal),
             ServiceError::Rollback { source: RollbackError::Held { suspicion } } => held(suspicion),
+            ServiceError::SecretOfOthers { .. } => {
+                let message = format!("Failed to {error}.");
+                Self::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message)
+            }
             _ => failed(&error),
         };
         match hint {

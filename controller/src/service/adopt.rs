@@ -15,7 +15,7 @@ use protocol::id::{FabricId, OperationId, PasswordSet, ProfileName, ResourceName
 use protocol::password::Password;
 
 use self::draft::{Draft, Told};
-use super::older::adopts_older;
+use super::older::{Declarer, adopts_older};
 use super::{Keeper, Service, ServiceError};
 use crate::inventory::{CurrentPasswords, DeviceSpec, Inventory};
 use crate::journal::Entry;
@@ -41,15 +41,29 @@ pub struct Applied {
 }
 
 impl Service {
+    /// Declares or updates a fabric and its devices for somebody who may everything, and verifies
+    /// those that are not proven.
+    ///
+    /// # Errors
+    /// As [`Service::apply_by`].
+    pub async fn apply(
+        &self,
+        inventory: Inventory,
+        passwords: CurrentPasswords,
+    ) -> Result<Applied, ServiceError> {
+        self.apply_by(inventory, passwords, &Declarer::of_everything("keyturn")).await
+    }
+
     /// Declares or updates a fabric and its devices, and verifies those that are not proven.
     ///
     /// # Errors
     /// Returns [`ServiceError`]; nothing was changed then, but for values in the vault that nothing
     /// refers to.
-    pub async fn apply(
+    pub async fn apply_by(
         &self,
         mut inventory: Inventory,
         passwords: CurrentPasswords,
+        by: &Declarer<'_>,
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
         inventory
@@ -58,7 +72,7 @@ impl Service {
         if inventory.fabric.secret_archive.is_none() {
             inventory.fabric.secret_archive = self.archive_over_api(&inventory.fabric.id);
         }
-        self.adopt(&inventory, &passwords).await
+        self.adopt(&inventory, &passwords, by).await
     }
 
     /// Returns the names of the agent's platforms.
@@ -71,6 +85,7 @@ impl Service {
         &self,
         inventory: &Inventory,
         passwords: &CurrentPasswords,
+        by: &Declarer<'_>,
     ) -> Result<Applied, ServiceError> {
         let id = inventory.fabric.id.clone();
         let at = (self.parts.clock)();
@@ -80,6 +95,7 @@ impl Service {
             None => Fabric::new(id.clone(), inventory.fabric.clone(), at),
         };
         self.check_device_names(&before, inventory)?;
+        self.check_declarer(&before, inventory, by).await?;
         let draft = self.draft(&before, inventory, passwords).await?;
         let nothing = draft.declared.is_empty()
             && draft.told.is_empty()
@@ -100,6 +116,8 @@ impl Service {
             self.admit_declaration(&before, &draft)?;
             let archive = known.as_ref().and(before.spec.secret_archive.as_ref());
             self.check_archive(archive, &inventory.fabric).await?;
+            let found = draft.found.iter().map(|(_device, profile, _version)| profile);
+            self.record_found(inventory, found, by).await?;
             let keeper = match known {
                 Some(keeper) => keeper,
                 None => self.declare(&before).await?,

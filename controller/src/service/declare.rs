@@ -8,7 +8,7 @@ use protocol::id::{FabricId, OperationId};
 use protocol::password::Password;
 use protocol::status::DeviceRole;
 
-use super::{Applied, Keeper, Service, ServiceError};
+use super::{Applied, Declarer, Keeper, Service, ServiceError};
 use crate::execute::Values;
 use crate::inventory::{
     ArchiveChange, CurrentPasswords, DeviceSpec, FabricSpec, Inventory, SecretArchive,
@@ -43,6 +43,8 @@ impl Service {
         login: Option<Login>,
     ) -> Result<Applied, ServiceError> {
         let _alone = self.declaring.lock().await;
+        // Older names come with whole inventories, and what is this fabric's already needs no right.
+        let by = Declarer::of_some("keyturn", &|_name| false);
         let id = spec.id.clone();
         // What is known of it may have changed since the caller looked.
         let spec = self.read(&id, |fabric| fabric.spec.clone()).unwrap_or(spec);
@@ -56,7 +58,7 @@ impl Service {
             .check(Some(&self.platforms()))
             .map_err(|source| ServiceError::Inventory { source })?;
         let Some(login) = login else {
-            return self.adopt(&fabric, &CurrentPasswords::default()).await;
+            return self.adopt(&fabric, &CurrentPasswords::default(), &by).await;
         };
         let profile = self.shared_by_terminal_servers(&fabric.fabric, &login.user)?;
         let is_server = |spec: &DeviceSpec| spec.role == DeviceRole::TS;
@@ -64,9 +66,9 @@ impl Service {
         devices.retain(is_server);
         if !devices.is_empty() {
             let passwords = CurrentPasswords::of_profile(profile.name.clone(), login.password);
-            return self.adopt(&Inventory { devices, ..fabric }, &passwords).await;
+            return self.adopt(&Inventory { devices, ..fabric }, &passwords, &by).await;
         }
-        let applied = self.adopt(&fabric, &CurrentPasswords::default()).await?;
+        let applied = self.adopt(&fabric, &CurrentPasswords::default(), &by).await?;
         self.keep_for_later(&self.keeper(&id)?, profile, login.password).await?;
         Ok(applied)
     }
@@ -82,6 +84,7 @@ impl Service {
         fabric: &FabricId,
         spec: DeviceSpec,
         passwords: BTreeMap<String, Password>,
+        by: &Declarer<'_>,
     ) -> Result<Applied, ServiceError> {
         let objected = |source| ServiceError::Inventory { source };
         let _alone = self.declaring.lock().await;
@@ -98,7 +101,7 @@ impl Service {
             Inventory { fabric: declared, devices, passwords: None, passwords_reference: None };
         let checked = whole.check_last(Some(&self.platforms()));
         checked.map_err(|objection| objected(objection.alone()))?;
-        self.adopt(&Inventory { devices: vec![spec], ..whole }, &passwords).await
+        self.adopt(&Inventory { devices: vec![spec], ..whole }, &passwords, by).await
     }
 
     /// Changes which vault of the customer's the secrets of a fabric are copied to, from the next

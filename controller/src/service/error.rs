@@ -117,6 +117,12 @@ pub enum ServiceError {
         /// The secret.
         name: SecretName,
     },
+    /// An older name leads to a secret that the caller may not open.
+    #[error("adopt what lies under the older name `{name}`: it is not this fabric's")]
+    SecretOfOthers {
+        /// The secret.
+        name: SecretName,
+    },
     /// The vault did not do its work; nothing was exposed.
     #[error("use the vault")]
     Vault {
@@ -175,22 +181,7 @@ impl ServiceError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound { what: "bootstrap device", .. } => {
-                Some("`keyturn device list --bootstrap` shows what there is".to_owned())
-            }
-            Self::NotFound { what: "network device", .. } => {
-                Some("it waits for its first password set: ask for a bootstrap device".to_owned())
-            }
-            Self::NotFound { what: "deleted fabric", .. } => {
-                Some("`keyturn fabric list --deleted` shows what is left of which".to_owned())
-            }
-            Self::NotFound { what: "deleted or replaced device", .. } => {
-                Some("`keyturn retention show` names the devices that hold something".to_owned())
-            }
-            Self::NotFound { what, .. } => Some(format!(
-                "`keyturn {} list` shows what there is",
-                what.replace("secret", "device")
-            )),
+            Self::NotFound { what, .. } => Some(where_to_look(what)),
             Self::Refused { refusal } => Some(refusal.hint.clone()),
             Self::Inventory { source } => source.hint(),
             Self::PasswordMissing { device, profile } => Some(format!(
@@ -230,6 +221,11 @@ impl ServiceError {
             Self::SecretOfDevices { .. } => {
                 Some("use another name; `keyturn fabric rotate-password` sets this one".to_owned())
             }
+            Self::SecretOfOthers { .. } => Some(
+                "have it declared by somebody who may also get that secret (the roles \
+                 `secret-reader` or `vault-secrets-user`), or by an administrator of all fabrics"
+                    .to_owned(),
+            ),
             Self::Vault { source } => source.hint(),
             Self::Archive { source, .. } => {
                 let role = "let the identity that Keyturn has there get, list, set and delete \
@@ -261,6 +257,7 @@ impl ServiceError {
             | Self::SecretKept { .. }
             | Self::SecretUnsettled { .. }
             | Self::SecretOfDevices { .. }
+            | Self::SecretOfOthers { .. }
             | Self::Fixed { .. } => Fault::Operator,
             Self::Vault { source } => source.fault(),
             Self::Archive { .. } => Fault::Operator,
@@ -269,6 +266,25 @@ impl ServiceError {
             Self::Audit { source } => source.fault(),
             Self::Rollback { source } => source.fault(),
             Self::UnsoundPlan { .. } => Fault::Bug,
+        }
+    }
+}
+
+/// Says where things of a kind are found.
+fn where_to_look(what: &str) -> String {
+    match what {
+        "bootstrap device" => "`keyturn device list --bootstrap` shows what there is".to_owned(),
+        "network device" => {
+            "it waits for its first password set: ask for a bootstrap device".to_owned()
+        }
+        "deleted fabric" => {
+            "`keyturn fabric list --deleted` shows what is left of which".to_owned()
+        }
+        "deleted or replaced device" => {
+            "`keyturn retention show` names the devices that hold something".to_owned()
+        }
+        what => {
+            format!("`keyturn {} list` shows what there is", what.replace("secret", "device"))
         }
     }
 }

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::id::{ProfileName, SecretVersion};
+use protocol::id::{ProfileName, ResourceName, SecretVersion};
 use protocol::password::Password;
 
 use super::{Service, ServiceError};
+use crate::audit::Entry as Record;
 use crate::execute::Values;
 use crate::inventory::Inventory;
 use crate::model::Fabric;
@@ -45,7 +46,87 @@ pub(super) fn claimed(fabric: &Fabric) -> BTreeSet<SecretName> {
     names
 }
 
+/// Whoever declares something: what lies under older names may be somebody else's.
+#[derive(Clone, Copy)]
+pub struct Declarer<'a> {
+    who: &'a str,
+    /// `None`: all of it.
+    may_open: Option<MayOpen<'a>>,
+}
+
+type MayOpen<'a> = &'a (dyn Fn(&SecretName) -> bool + Send + Sync);
+
+impl std::fmt::Debug for Declarer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Declarer").field("who", &self.who).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Declarer<'a> {
+    /// Keyturn itself, and whoever else may open every secret or let others do so.
+    #[must_use]
+    pub fn of_everything(who: &'a str) -> Self {
+        Self { who, may_open: None }
+    }
+
+    /// Somebody who may open some secrets.
+    #[must_use]
+    pub fn of_some(who: &'a str, may_open: MayOpen<'a>) -> Self {
+        Self { who, may_open: Some(may_open) }
+    }
+}
+
+/// The names that secrets of these devices have by an inventory's older names.
+fn older_places(before: &Fabric, inventory: &Inventory) -> BTreeSet<SecretName> {
+    let declared = inventory.devices.iter().map(|device| &device.name);
+    let devices: BTreeSet<&ResourceName> = declared.chain(before.devices.keys()).collect();
+    let names = inventory.fabric.older_names.values();
+    names.flat_map(|older| devices.iter().filter_map(|device| older.of(device))).collect()
+}
+
 impl Service {
+    /// Checks that whoever declares a fabric may open what its older names lead to: it becomes the
+    /// fabric's, which reveals it, types it into devices and puts new versions beside it. What the
+    /// fabric has under such a name already is its own.
+    pub(super) async fn check_declarer(
+        &self,
+        before: &Fabric,
+        inventory: &Inventory,
+        by: &Declarer<'_>,
+    ) -> Result<(), ServiceError> {
+        let Some(may_open) = by.may_open.filter(|_some| adopts_older(before, inventory)) else {
+            return Ok(());
+        };
+        let own = before.eras().flat_map(Fabric::values).map(|value| value.located.0);
+        let own: BTreeSet<SecretName> = own.collect();
+        for name in older_places(before, inventory).difference(&own) {
+            let versions = self.parts.vault.versions(name).await;
+            let versions = versions.map_err(|source| ServiceError::Vault { source })?;
+            if !versions.is_empty() && !may_open(name) {
+                return Err(ServiceError::SecretOfOthers { name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what lay under older names and becomes the fabric's.
+    pub(super) async fn record_found<'p>(
+        &self,
+        inventory: &Inventory,
+        found: impl Iterator<Item = &'p ProfileName>,
+        by: &Declarer<'_>,
+    ) -> Result<(), ServiceError> {
+        for profile in found.collect::<BTreeSet<_>>() {
+            let Some(older) = inventory.fabric.older_names.get(profile) else { continue };
+            let on = format!("{}?secret={}", inventory.fabric.id, older.as_str());
+            let action = "Keyturn/secrets/adopt/action";
+            let record = Record::requested(by.who, action, &on, (self.parts.clock)());
+            let written = self.parts.auditor.write(record).await;
+            written.map_err(|source| ServiceError::Audit { source })?;
+        }
+        Ok(())
+    }
+
     /// Returns the newest version under an older name that can be read, unless an operator tells
     /// another password.
     pub(super) async fn newest(

@@ -24,6 +24,7 @@ mod key_vault;
 mod metrics;
 mod native;
 mod oidc;
+mod older;
 mod provider;
 mod rights;
 mod rubbish;

@@ -26,6 +26,7 @@ use crate::access::{Right, Scope};
 use crate::edge::answer::{ApiError, json};
 use crate::edge::auth::{Caller, Door};
 use crate::inventory::{ArchiveChange, DeviceSpec, FabricSpec};
+use crate::naming::SecretName;
 use crate::service::{Login, NoteChange, Service, ServiceError};
 
 /// Declares a fabric, or changes what is noted on it.
@@ -92,7 +93,7 @@ pub(super) async fn device(
         let declaration = declaration(service, &fabric, id, extension, &mut resource)?;
         // The serial number is a part of the declaration.
         let change = NoteChange { serial_number: None, ..resource.change(true)? };
-        declare(service, &fabric, kind, declaration, change).await?
+        declare(service, caller, &fabric, kind, declaration, change).await?
     } else {
         let change = resource.change(true)?;
         service.note(&fabric, Some(id.name()), change).await?;
@@ -131,6 +132,7 @@ fn declaration(
 
 async fn declare(
     service: &Service,
+    caller: &Caller,
     fabric: &FabricId,
     kind: DeviceKind,
     (mut spec, passwords): Declaration,
@@ -138,7 +140,9 @@ async fn declare(
 ) -> Result<Option<OperationId>, ApiError> {
     spec.bootstrap = kind == DeviceKind::Bootstrap;
     let name = spec.name.clone();
-    let applied = service.declare_device(fabric, spec, passwords).await.map_err(explained)?;
+    let may_adopt = |name: &SecretName| caller.may_adopt(name);
+    let by = caller.declarer(&may_adopt);
+    let applied = service.declare_device(fabric, spec, passwords, &by).await.map_err(explained)?;
     service.note(fabric, Some(&name), change).await?;
     Ok(applied.operation)
 }

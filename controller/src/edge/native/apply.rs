@@ -15,6 +15,7 @@ use crate::edge::auth::Caller;
 use crate::edge::body;
 use crate::edge::witness::Started;
 use crate::inventory::{CurrentPasswords, DocumentError, Inventory};
+use crate::naming::SecretName;
 use crate::service::Applied;
 
 /// The largest body, in bytes: an inventory of 5,000 devices is about 3 MiB.
@@ -69,7 +70,8 @@ pub(super) async fn apply(
     let id = inventory.fabric.id.to_string();
     let scope = Scope::Fabric(&inventory.fabric.id);
     let service = native.door.open(&caller, action, Right::Administer, scope, &id).await?;
-    let applied = service.apply(inventory, passwords).await?;
+    let may_adopt = |name: &SecretName| caller.may_adopt(name);
+    let applied = service.apply_by(inventory, passwords, &caller.declarer(&may_adopt)).await?;
     let operation = applied.operation;
     let mut response = json(StatusCode::OK, &AppliedBody::from(applied));
     if let Some(operation) = operation {
