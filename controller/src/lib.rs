@@ -26,6 +26,7 @@ pub mod inventory;
 pub mod journal;
 pub mod key_source;
 pub mod key_vault;
+pub mod kubernetes;
 pub mod kv2;
 pub mod model;
 pub mod naming;

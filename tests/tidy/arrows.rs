@@ -34,6 +34,7 @@ const CONTROLLER: &str = "
     remote: error trust
     identity: error remote
     key_vault: error identity remote
+    kubernetes: error remote
     kv2: error remote
     client: error trust
     disk: error
@@ -44,7 +45,7 @@ const CONTROLLER: &str = "
     inventory: document duration error naming reference
     store: disk error
     template: document error
-    vault: age disk error key_vault kv2 naming remote
+    vault: age disk error key_vault kubernetes kv2 naming remote
     rollback: disk error naming store vault
     generate: error template
     model: inventory naming
@@ -54,8 +55,8 @@ const CONTROLLER: &str = "
     access: disk duration error model naming trust
     journal: error model store
     plan: model naming
-    config: access data_dir document duration error identity plan reference remote
-    remote_vault: clock config error identity key_vault remote vault
+    config: access data_dir document duration error identity kubernetes kv2 plan reference remote
+    remote_vault: clock config error identity key_vault kubernetes kv2 remote vault
     key_source: clock config reference remote vault
     offline: age audit auditor clock config disk error journal key_source model naming reference remote_vault rollback store vault
     cli: age audit client config data_dir document duration error inventory offline vault
