@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 pub mod hashicorp;
 pub mod key;
+pub mod kubernetes;
 mod label;
 mod line;
 pub mod memory;
@@ -30,6 +31,8 @@ pub use self::azure::AzureVault;
 pub use self::embedded::{Backup, EmbeddedVault};
 pub use self::error::VaultError;
 pub use self::hashicorp::HashicorpVault;
+#[cfg(feature = "kubernetes")]
+pub use self::kubernetes::KubernetesVault;
 pub use self::label::Label;
 pub use self::memory::{MemoryVault, VaultFault};
 use crate::age::Recipient;

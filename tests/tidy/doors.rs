@@ -14,6 +14,7 @@ const DOORS: &[(&str, &str)] = &[
     ("controller/src/edge/key_vault/wire.rs", "the one answer that opens a secret to its client"),
     ("controller/src/vault/azure/put.rs", "sends what is put to Azure Key Vault"),
     ("controller/src/vault/hashicorp/put.rs", "sends what is put to HashiCorp Vault or OpenBao"),
+    ("controller/src/vault/kubernetes/put.rs", "sends what is put to Kubernetes"),
     ("controller/src/vault/embedded.rs", "encrypts what is put"),
     ("controller/src/vault/embedded/secrets.rs", "encrypts what is set"),
     ("protocol/src/seal.rs", "seals the passwords of a job to its agent"),

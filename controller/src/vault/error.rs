@@ -9,6 +9,7 @@ use crate::age::AgeError;
 use crate::disk::DiskError;
 use crate::error::Fault;
 use crate::key_vault::KeyVaultError;
+use crate::kubernetes::KubernetesError;
 use crate::kv2::Kv2Error;
 use crate::naming::SecretName;
 
@@ -248,6 +249,9 @@ pub enum VaultError {
     /// A HashiCorp Vault or OpenBao refused or failed.
     #[error(transparent)]
     Hashicorp(Box<Kv2Error>),
+    /// A Kubernetes cluster refused or failed.
+    #[error(transparent)]
+    Kubernetes(Box<KubernetesError>),
     /// A vault that others run refused or failed after some of the values of a set were stored.
     #[error("store {asked} values in the vault: {stored} are stored")]
     Partial {
@@ -275,6 +279,12 @@ impl From<Kv2Error> for VaultError {
     }
 }
 
+impl From<KubernetesError> for VaultError {
+    fn from(source: KubernetesError) -> Self {
+        Self::Kubernetes(Box::new(source))
+    }
+}
+
 impl VaultError {
     /// Tells whether the change may have become durable although it was reported as failed.
     #[must_use]
@@ -283,6 +293,7 @@ impl VaultError {
             Self::Unreachable { .. } | Self::Partial { .. } => true,
             Self::Remote(source) => source.is_outcome_unknown(),
             Self::Hashicorp(source) => source.is_outcome_unknown(),
+            Self::Kubernetes(source) => source.is_outcome_unknown(),
             Self::Disk(disk) => disk.is_outcome_unknown(),
             _ => false,
         }
@@ -351,6 +362,7 @@ impl VaultError {
             Self::Unreachable { .. } => "check the vault and the way to it".to_owned(),
             Self::Remote(source) => return source.hint(),
             Self::Hashicorp(source) => return source.hint(),
+            Self::Kubernetes(source) => return source.hint(),
             Self::Partial { source, .. } => return source.hint(),
             Self::Disk(disk) => return disk.hint(),
             Self::Cipher { .. } | Self::Short { .. } => return None,
@@ -453,6 +465,7 @@ impl VaultError {
             Self::Unwrap { source, .. } | Self::Wrap { source } => source.fault(),
             Self::Remote(source) => source.fault(),
             Self::Hashicorp(source) => source.fault(),
+            Self::Kubernetes(source) => source.fault(),
             Self::Partial { source, .. } => source.fault(),
             Self::Disk(disk) => disk.fault(),
         }
