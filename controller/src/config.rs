@@ -11,6 +11,8 @@ mod azure;
 mod effective;
 mod file;
 mod key_vault;
+#[cfg_attr(not(test), expect(dead_code, reason = "no kind of vault can be chosen yet"))]
+mod kubernetes;
 mod oidc;
 mod remote_vault;
 mod retention;

@@ -3,6 +3,7 @@ use super::*;
 mod access;
 mod archive;
 mod key_vault;
+mod kubernetes;
 mod oidc;
 mod secrets;
 mod vault;

@@ -14,9 +14,8 @@ use super::put::Item;
 use super::record::{self, Known};
 use crate::kubernetes::{Changed, Kubernetes, KubernetesError};
 use crate::naming::SecretName;
-use crate::vault::azure::Label;
 use crate::vault::line::Line;
-use crate::vault::{Clock, Mark, Tag, Vault, VaultError, VersionInfo};
+use crate::vault::{Clock, Label, Mark, Tag, Vault, VaultError, VersionInfo};
 
 /// Requests at once: a rotation of 22 secrets takes six rounds, and an API server lets several
 /// hundred be under way before it makes anybody wait.
@@ -62,24 +61,6 @@ impl KubernetesVault {
     pub fn new(client: Kubernetes, clock: Clock) -> Self {
         let (order, line) = (AtomicU64::new(0), Line::default());
         Self(Arc::new(Shared { client, clock, order, line }))
-    }
-
-    /// Says what a version is to its secret, in the label `keyturn-label`.
-    ///
-    /// # Errors
-    /// As [`Vault::disable`].
-    pub async fn label(
-        &self,
-        name: &SecretName,
-        version: &SecretVersion,
-        label: Label,
-    ) -> Result<(), VaultError> {
-        let patch = json!({ "metadata": { "labels": { record::LABEL: label.as_str() } } });
-        let wanted = |known: &Known| match known.is_purged() {
-            true => Err(purged(name, version)),
-            false => Ok(Wanted::Patch(patch.clone())),
-        };
-        self.0.change(name, version, wanted).await
     }
 }
 
@@ -211,7 +192,7 @@ impl Vault for KubernetesVault {
             true => Ok(Wanted::Nothing),
             // All at once: there is no instant at which the value is gone and the number unknown.
             false => Ok(Wanted::Patch(json!({
-                "metadata": { "annotations": note, "labels": { record::LABEL: null } },
+                "metadata": { "annotations": note, "labels": { Label::TAG: null } },
                 "data": null,
                 "immutable": true,
             }))),
@@ -225,6 +206,25 @@ impl Vault for KubernetesVault {
 
     async fn raise_mark(&self, serial: u64, note: &str) -> Result<(), VaultError> {
         Ok(self.0.raise_mark(serial, note).await?)
+    }
+
+    fn has_labels(&self) -> bool {
+        true
+    }
+
+    /// In the label of the same name.
+    async fn label(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+        label: Label,
+    ) -> Result<(), VaultError> {
+        let patch = json!({ "metadata": { "labels": { Label::TAG: label.as_str() } } });
+        let wanted = |known: &Known| match known.is_purged() {
+            true => Err(purged(name, version)),
+            false => Ok(Wanted::Patch(patch.clone())),
+        };
+        self.0.change(name, version, wanted).await
     }
 
     fn uri(&self) -> String {
