@@ -26,7 +26,7 @@ use self::call::Call;
 pub use self::error::{Kv2Error, Refusal};
 pub use self::login::LoginError;
 use self::login::Session;
-pub use self::settings::{Kv2Settings, Login};
+pub use self::settings::{Kv2Settings, Login, is_path};
 pub use self::wire::{Metadata, Mount, Read, VersionState, Written};
 use crate::remote::{self, Pace};
 
@@ -58,10 +58,10 @@ impl Kv2 {
     /// Makes a client. Asks nobody yet.
     ///
     /// # Errors
-    /// Returns [`Kv2Error::Address`], [`Kv2Error::Path`] or [`Kv2Error::Way`].
+    /// Returns [`Kv2Error::Uri`], [`Kv2Error::Path`] or [`Kv2Error::Way`].
     pub fn open(settings: &Kv2Settings, pace: Pace) -> Result<Self, Kv2Error> {
-        let wrong = || Kv2Error::Address { given: settings.address.clone() };
-        let base = Url::parse(&settings.address).map_err(|_source| wrong())?;
+        let wrong = || Kv2Error::Uri { given: settings.uri.clone() };
+        let base = Url::parse(&settings.uri).map_err(|_source| wrong())?;
         let is_root = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
         let nobody = base.username().is_empty() && base.password().is_none();
         if base.scheme() != "https" || !is_root || !nobody {
@@ -88,7 +88,7 @@ impl Kv2 {
 
     /// Returns where the vault is, without a slash at its end.
     #[must_use]
-    pub fn address(&self) -> String {
+    pub fn server(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
@@ -96,7 +96,7 @@ impl Kv2 {
     #[must_use]
     pub fn uri(&self) -> String {
         let Place { namespace, mount, folder } = &*self.place;
-        let mut url = format!("{}/v1", self.address());
+        let mut url = format!("{}/v1", self.server());
         for name in namespace.iter().chain(mount).map(String::as_str).chain(["data"]) {
             url = format!("{url}/{name}");
         }
@@ -272,7 +272,7 @@ impl Kv2 {
 
     fn url(&self, path: &[&str]) -> Result<Url, Kv2Error> {
         let mut url = self.base.clone();
-        let wrong = |()| Kv2Error::Address { given: self.address() };
+        let wrong = |()| Kv2Error::Uri { given: self.server() };
         // Pushing escapes what is no part of a name, so that nothing leaves its place.
         url.path_segments_mut().map_err(wrong)?.clear().push("v1").extend(path);
         Ok(url)
@@ -280,7 +280,7 @@ impl Kv2 {
 
     fn no_engine(&self, doing: String, said: String) -> Kv2Error {
         let mount = self.place.mount.join("/");
-        Kv2Error::NoEngine { doing, vault: self.address(), mount, said }
+        Kv2Error::NoEngine { doing, vault: self.server(), mount, said }
     }
 }
 

@@ -184,6 +184,22 @@ async fn a_version_that_was_there_and_is_gone_is_named() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_knows_no_vault_is_not_taken_for_an_empty_one() {
+    let world = World::start().await;
+    let vault = world.vault();
+    let versions = put(&vault).await.unwrap();
+    world.server.faults().set(Fault::Status(404));
+    for error in [
+        vault.versions(&name("lab-0")).await.unwrap_err(),
+        vault.get(&name("lab-0"), &versions[0]).await.unwrap_err(),
+        vault.mark().await.unwrap_err(),
+        put(&vault).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("it answered 404"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_put_that_was_cut_between_its_two_writes_left_no_version() {
     let world = World::start().await;
     let vault = world.vault();

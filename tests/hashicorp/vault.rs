@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use controller::error::Fault as Whose;
 use controller::kv2::{Kv2, Kv2Error, Kv2Settings};
 use controller::vault::contract::{contract, password};
-use controller::vault::{Label, Tag, Vault, VaultError};
+use controller::vault::{HashicorpVault, Label, Tag, Vault, VaultError};
+use protocol::id::SecretVersion;
 
-use crate::world::{PACE, World, key, name};
+use crate::world::{PACE, World, key, name, now};
 
 #[tokio::test]
 async fn the_vault_keeps_the_contract() {
@@ -125,7 +126,24 @@ async fn keys_that_somebody_else_made_or_wrote_over_change_nothing() {
     world.server.put("lab/keyturn/secrets/lab-admin/by-hand", "by hand");
     let listed = vault.versions(&admin).await.unwrap();
     let tags: Vec<_> = listed.iter().map(|info| info.tag.as_str()).collect();
-    assert_eq!(tags, ["1", ""]);
+    assert_eq!(tags, ["1"]);
+    for version in ["by-hand", "notes/a", "../mark", ""] {
+        let error = vault.get(&admin, &SecretVersion(version.into())).await.unwrap_err();
+        assert!(matches!(error, VaultError::NotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_the_vaults_brings_nothing_back_that_was_disabled() {
+    let world = World::start().await;
+    let client = world.client(world.approle());
+    let vault = HashicorpVault::new(client, "", std::sync::Arc::new(|| now() - 200));
+    let (admin, tag) = (name("lab-admin"), Tag::new("1"));
+    let version = vault.put(&admin, &tag, &password("value")).await.unwrap();
+    vault.disable(&admin, &version).await.unwrap();
+    assert!(!vault.versions(&admin).await.unwrap()[0].enabled);
+    assert_eq!(vault.put(&admin, &tag, &password("value")).await.unwrap(), version);
+    assert!(matches!(vault.get(&admin, &version).await, Err(VaultError::Disabled { .. })));
 }
 
 #[tokio::test]
@@ -167,7 +185,7 @@ async fn a_mount_or_a_namespace_that_is_not_there_is_not_taken_for_an_empty_vaul
     let foreign = Kv2Settings { namespace: Some("team/a".to_owned()), ..settings };
     for settings in [elsewhere, foreign] {
         let client = Kv2::open(&settings, PACE).unwrap();
-        let vault = controller::vault::HashicorpVault::new(client, "", std::sync::Arc::new(|| 0));
+        let vault = HashicorpVault::new(client, "", std::sync::Arc::new(|| 0));
         let errors = [
             vault.versions(&admin).await.unwrap_err(),
             vault.put(&admin, &tag, &value).await.unwrap_err(),
@@ -190,10 +208,10 @@ async fn a_mount_or_a_namespace_that_is_not_there_is_not_taken_for_an_empty_vaul
 async fn addresses_and_paths_that_are_none_are_refused_at_once() {
     let world = World::start().await;
     let settings = world.settings(world.token());
-    for address in ["http://vault.test", "https://a@vault.test", "https://vault.test/ui", "vault"] {
-        let settings = Kv2Settings { address: address.to_owned(), ..settings.clone() };
+    for uri in ["http://vault.test", "https://a@vault.test", "https://vault.test/ui", "vault"] {
+        let settings = Kv2Settings { uri: uri.to_owned(), ..settings.clone() };
         let error = Kv2::open(&settings, PACE).unwrap_err();
-        assert!(matches!(error, Kv2Error::Address { .. }), "{address}");
+        assert!(matches!(error, Kv2Error::Uri { .. }), "{uri}");
     }
     for path in ["", "..", "a/../b", "a//b", "a b", "a?b"] {
         let settings = Kv2Settings { mount: path.to_owned(), ..settings.clone() };

@@ -65,7 +65,7 @@ impl World {
     pub(crate) fn settings(&self, login: Login) -> Kv2Settings {
         let ca_file = Some(self.path("ca.pem"));
         Kv2Settings {
-            address: self.server.uri(),
+            uri: self.server.uri(),
             mount: MOUNT.to_owned(),
             prefix: Some("lab/keyturn".to_owned()),
             namespace: None,

@@ -128,7 +128,7 @@ impl Kv2 {
     async fn token(&self, doing: &str) -> Result<Arc<Token>, Kv2Error> {
         self.session.token(self).await.map_err(|source| Kv2Error::Login {
             doing: doing.to_owned(),
-            vault: self.address(),
+            vault: self.server(),
             source,
         })
     }
@@ -169,7 +169,7 @@ impl Kv2 {
         let here = call.url.join(to).ok().filter(|url| self.is_here(url));
         let elsewhere = || Kv2Error::Elsewhere {
             doing: call.doing.clone(),
-            vault: self.address(),
+            vault: self.server(),
             to: remote::shown(to),
         };
         self.send_to(&here.ok_or_else(elsewhere)?, call, token).await
@@ -202,7 +202,7 @@ impl Kv2 {
     }
 
     fn lost(&self, doing: &str, source: reqwest::Error) -> Kv2Error {
-        let (doing, vault) = (doing.to_owned(), self.address());
+        let (doing, vault) = (doing.to_owned(), self.server());
         Kv2Error::Reach { doing, vault, source: source.without_url() }
     }
 
@@ -229,7 +229,7 @@ impl Kv2 {
         }
         let read = remote::body(response, BYTES_MAX).await;
         let body = read.map_err(|source| self.lost(&call.doing, source))?;
-        let (doing, vault) = (call.doing.clone(), self.address());
+        let (doing, vault) = (call.doing.clone(), self.server());
         let mut answer = Answer { doing, vault, status, body: Zeroizing::default() };
         answer.body = body.ok_or_else(|| answer.wrong("a longer answer"))?;
         if may_tell && wire::value::<IgnoredAny>(&answer).is_err() {
@@ -252,11 +252,11 @@ impl Kv2 {
 
     /// Tells refusals apart by what can be done about them.
     fn refused(&self, call: &Call, status: StatusCode, body: &[u8]) -> Kv2Error {
-        let (doing, vault) = (call.doing.clone(), self.address());
+        let (doing, vault) = (call.doing.clone(), self.server());
         // A proxy's page in the place of an answer is no reason to hide the status.
-        let failure = serde_json::from_slice::<wire::Failure>(body);
-        let is_the_vaults = failure.is_ok();
-        let message = wire::message(&failure.unwrap_or_default());
+        let failure = serde_json::from_slice::<wire::Failure>(body).unwrap_or_default();
+        let is_the_vaults = failure.errors.is_some();
+        let message = wire::message(&failure);
         match status.as_u16() {
             403 => {
                 let (capability, path) = (call.capability, call.path.clone());

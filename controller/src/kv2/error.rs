@@ -9,9 +9,9 @@ use crate::remote::WayError;
 /// Tells why a vault did not do what it was asked. Never contains a value or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum Kv2Error {
-    /// The vault's address is none.
+    /// The vault's URI is none.
     #[error("use `{given}` as a vault: expected https://HOST or https://HOST:PORT")]
-    Address {
+    Uri {
         /// What was given.
         given: String,
     },
@@ -173,23 +173,24 @@ impl Kv2Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Address { .. } => "for example `https://vault.example:8200`".to_owned(),
+            Self::Uri { .. } => "for example `https://vault.example:8200`".to_owned(),
             Self::Path { .. } => "for example `secret` or `teams/network`".to_owned(),
             Self::Way { .. } => "check `ca-file`, or install the system's certificates".to_owned(),
             Self::Login { source, .. } => return source.hint(),
-            Self::Reach { .. } => "check the vault's address and the way to it".to_owned(),
+            Self::Reach { .. } => "check the vault's URI and the way to it".to_owned(),
             Self::NotFound { .. } => "check the secret's name and version".to_owned(),
             Self::NoEngine { mount, .. } => format!(
                 "check `mount` and `namespace`, or make one: `bao secrets enable -version=2 \
                  -path={mount} kv` (or `vault secrets …`)"
             ),
             Self::Denied { capability, path, .. } => format!(
-                "add `path \"{path}\" {{ capabilities = [\"{}\"] }}` to a policy of the token; \
-                 docs/hashicorp-vault.md has the whole policy",
+                "add `path \"{path}\" {{ capabilities = [\"{}\"] }}` to a policy of the token \
+                 (docs/hashicorp-vault.md has the whole policy), or check the mount: one that is not \
+                 there is answered alike",
                 capability.replace("\" and \"", "\", \"")
             ),
             Self::Conflict { .. } => "ask again".to_owned(),
-            Self::Elsewhere { .. } => "set `address` to a name that reaches the active node, or \
+            Self::Elsewhere { .. } => "set `uri` to a name that reaches the active node, or \
                  let the standbys forward requests (the default)"
                 .to_owned(),
             Self::Forgetful { .. } => {
@@ -213,7 +214,7 @@ impl Kv2Error {
             Self::Unsettled(source) => source.fault(),
             Self::Conflict { .. } => Fault::Peer,
             Self::Body { .. } => Fault::Bug,
-            Self::Address { .. }
+            Self::Uri { .. }
             | Self::Path { .. }
             | Self::Way { .. }
             | Self::NotFound { .. }
@@ -229,7 +230,7 @@ impl Refusal {
     pub(super) fn hint(&self) -> Option<String> {
         let hint = match self.status {
             503 if self.is_sealed() => "unseal the vault: `bao operator unseal` (or `vault …`)",
-            412 | 472 | 473 => "set `address` to a name that reaches the active node",
+            412 | 472 | 473 => "set `uri` to a name that reaches the active node",
             429 => "the vault is asked for more than its limit; it goes on by itself",
             501 => "the vault is not initialized yet: `bao operator init` (or `vault …`)",
             500.. => "the vault is in trouble; look at its log",

@@ -169,7 +169,7 @@ impl Kv2 {
         let auth =
             self.ask_login(&call, None).await?.whole::<Given>().map_err(LoginError::ask)?.auth;
         let header = header(&auth.client_token);
-        let header = header.ok_or_else(|| LoginError::Nothing { place: self.address() })?;
+        let header = header.ok_or_else(|| LoginError::Nothing { place: self.server() })?;
         let life = Duration::from_secs(auth.lease_duration);
         Ok(Lease { header, life: lasting(life), is_renewable: auth.renewable })
     }
@@ -213,7 +213,7 @@ impl Kv2 {
         if response.status().is_success() {
             return self.answer(call, response).await.map_err(LoginError::ask);
         }
-        let (place, status) = (self.address(), response.status().as_u16());
+        let (place, status) = (self.server(), response.status().as_u16());
         let (doing, path) = (call.doing.clone(), call.path.clone());
         let message = self.said(response).await;
         Err(LoginError::Refused { doing, place, path, status, message })

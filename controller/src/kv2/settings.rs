@@ -9,7 +9,7 @@ use crate::remote::Way;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kv2Settings {
     /// Where the vault is: `https://HOST` or `https://HOST:PORT`.
-    pub address: String,
+    pub uri: String,
     /// Where the engine is mounted, `secret` for example.
     pub mount: String,
     /// The folder in the mount that Keyturn has for itself. Default: all of the mount.
@@ -60,15 +60,19 @@ impl Login {
     }
 }
 
+/// Tells whether a text can be the path of a mount, a folder or a namespace: names of letters, digits,
+/// `-`, `_` and `.`, joined by `/`.
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(is_legal);
+    text.trim_matches('/').split('/').all(is_name)
+}
+
 /// Takes a path apart.
 pub(super) fn names(what: &'static str, path: &str) -> Result<Vec<String>, Kv2Error> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let is_name = |name: &&str| {
-        !name.is_empty() && *name != "." && *name != ".." && name.chars().all(is_legal)
-    };
-    let names: Vec<&str> = path.trim_matches('/').split('/').collect();
-    if names.iter().all(is_name) {
-        return Ok(names.into_iter().map(str::to_owned).collect());
+    if is_path(path) {
+        return Ok(path.trim_matches('/').split('/').map(str::to_owned).collect());
     }
     Err(Kv2Error::Path { what, given: path.to_owned() })
 }

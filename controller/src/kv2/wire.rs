@@ -170,15 +170,15 @@ pub(super) struct Envelope<T> {
     pub(super) data: T,
 }
 
+/// A refusal. Whatever has no list of errors, even an empty one, is not the vault's.
 #[derive(Default, Deserialize)]
 pub(super) struct Failure {
-    #[serde(default)]
-    pub(super) errors: Vec<String>,
+    pub(super) errors: Option<Vec<String>>,
 }
 
 /// Returns what a refusal says, in one line: the engine writes lists of errors in several.
 pub(super) fn message(failure: &Failure) -> String {
-    let lines = failure.errors.iter().flat_map(|error| error.lines());
+    let lines = failure.errors.iter().flatten().flat_map(|error| error.lines());
     let said = lines.map(|line| line.trim_start_matches(['\t', ' ', '*']).trim());
     let said = said.filter(|line| !line.is_empty() && !line.ends_with(" occurred:"));
     remote::shown(&said.collect::<Vec<_>>().join(", "))

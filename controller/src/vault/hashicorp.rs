@@ -44,6 +44,10 @@ const FOLDER: &str = "secrets";
 /// The number that the engine gives to the only thing that is written to a key.
 const ONLY: u64 = 1;
 
+/// What the vault's clock may differ from ours by, in seconds. Whatever is deleted so soon is taken for
+/// deleted: it is a mistake to bring back what was disabled.
+const CLOCKS_DIFFER_MAX: u64 = 300;
+
 /// Requests at once: a rotation of 22 secrets needs nine rounds, and a small server is not held up.
 const AT_ONCE: usize = 8;
 
@@ -118,6 +122,11 @@ fn key(name: &SecretName, version: &str) -> String {
     format!("{}/{version}", folder(name))
 }
 
+/// Tells whether a text is the name of a version. What others put beside ours is none.
+fn is_version(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Returns the name of the version that is put for a tag: the first 16 bytes of SHA-256 over the
 /// secret's name in lower case and the tag, the first of them preceded by its length.
 fn version(name: &SecretName, tag: &Tag) -> SecretVersion {
@@ -130,13 +139,18 @@ fn version(name: &SecretName, tag: &Tag) -> SecretVersion {
     SecretVersion(text.into())
 }
 
+/// Tells whether the engine is going to delete a version that can still be read.
+fn will_be_deleted(state: &VersionState, now: u64) -> bool {
+    state.deletion().is_some_and(|deletion| deletion > now.saturating_add(CLOCKS_DIFFER_MAX))
+}
+
 fn info(version: &str, known: &Metadata, state: &VersionState, now: u64) -> (i128, VersionInfo) {
     let tag = known.custom_metadata.as_ref().and_then(|custom| custom.get(TAG));
     let created = u64::try_from(state.created() / 1_000_000_000).unwrap_or_default();
     let info = VersionInfo {
         version: SecretVersion(version.into()),
         created,
-        enabled: state.deletion().is_none_or(|deletion| now < deletion),
+        enabled: state.deletion().is_none() || will_be_deleted(state, now),
         tag: Tag::new(tag.map_or("", String::as_str)),
     };
     (state.created(), info)
@@ -162,6 +176,9 @@ impl Shared {
     }
 
     async fn open(&self, name: SecretName, version: SecretVersion) -> Result<Password, VaultError> {
+        if !is_version(&version.0) {
+            return Err(VaultError::NotFound { name, version });
+        }
         match self.client.read::<Value>(&key(&name, &version.0), ONLY).await? {
             Read::Value { mut data, .. } => Password::new(std::mem::take(&mut *data.value))
                 .map_err(|_error| {
@@ -177,26 +194,36 @@ impl Shared {
         }
     }
 
-    /// Returns what is known of a version that is about to be changed.
-    async fn change(
+    /// Returns what is known of a version that was put, also if it has been purged.
+    async fn known(
         &self,
         name: &SecretName,
         version: &SecretVersion,
     ) -> Result<Metadata, VaultError> {
-        let (name, version) = (name.clone(), version.clone());
-        let known = self.client.metadata(&key(&name, &version.0)).await?;
-        let Some(known) = known.filter(|known| known.version(ONLY).is_some()) else {
-            return Err(VaultError::NotFound { name, version });
+        let known = match is_version(&version.0) {
+            true => self.client.metadata(&key(name, &version.0)).await?,
+            false => None,
         };
+        let missing = || VaultError::NotFound { name: name.clone(), version: version.clone() };
+        known.filter(|known| known.version(ONLY).is_some()).ok_or_else(missing)
+    }
+
+    /// Makes sure that a version can be changed: it is there, and was not purged.
+    async fn check_there(
+        &self,
+        name: &SecretName,
+        version: &SecretVersion,
+    ) -> Result<(), VaultError> {
+        let known = self.known(name, version).await?;
         match known.version(ONLY).is_some_and(|state| state.destroyed) {
-            true => Err(VaultError::Purged { name, version }),
-            false => Ok(known),
+            true => Err(VaultError::Purged { name: name.clone(), version: version.clone() }),
+            false => Ok(()),
         }
     }
 
     async fn described(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError> {
-        let is_version = |key: &String| !key.ends_with('/');
-        let keys = self.client.list(&folder(name)).await?.into_iter().filter(is_version);
+        let keys = self.client.list(&folder(name)).await?.into_iter();
+        let keys = keys.filter(|key| is_version(key));
         let now = (self.clock)();
         let looking = stream::iter(keys).map(|version| async move {
             let known = self.client.metadata(&key(name, &version)).await?;
@@ -252,7 +279,7 @@ impl Vault for HashicorpVault {
     async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
         let mut turn = self.0.line.enter([name]);
         turn.come().await;
-        self.0.change(name, version).await?;
+        self.0.check_there(name, version).await?;
         // What is deleted already stays as it is.
         Ok(self.0.client.delete(&key(name, &version.0), &[ONLY]).await?)
     }
@@ -260,14 +287,10 @@ impl Vault for HashicorpVault {
     async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
         let mut turn = self.0.line.enter([name]);
         turn.come().await;
-        let key = key(name, &version.0);
+        let known = self.0.known(name, version).await?;
         // Also where it is marked as destroyed: the engine marks first, and may have failed after that.
         // Also what others wrote to the key: it may be a copy.
-        let numbers = match self.0.change(name, version).await {
-            Err(VaultError::Purged { .. }) => vec![ONLY],
-            known => known?.numbers(),
-        };
-        Ok(self.0.client.destroy(&key, &numbers).await?)
+        Ok(self.0.client.destroy(&key(name, &version.0), &known.numbers()).await?)
     }
 
     async fn mark(&self) -> Result<Option<Mark>, VaultError> {
@@ -292,7 +315,7 @@ impl Vault for HashicorpVault {
         let shared = &self.0;
         let mut turn = shared.line.enter([name]);
         turn.come().await;
-        shared.change(name, version).await?;
+        shared.check_there(name, version).await?;
         let marks = BTreeMap::from([(Label::TAG, label.as_str())]);
         Ok(shared.client.mark(&key(name, &version.0), &marks).await?)
     }

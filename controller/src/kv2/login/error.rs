@@ -70,7 +70,7 @@ impl LoginError {
                 file.display()
             ),
             Self::Refused { path, status, .. } => return self.refused_hint(path, *status),
-            Self::Nothing { .. } => "check that the address is a vault's".to_owned(),
+            Self::Nothing { .. } => "check that the URI is a vault's".to_owned(),
             Self::Ask { source } => return source.hint(),
         })
     }

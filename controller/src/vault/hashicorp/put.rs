@@ -9,7 +9,7 @@ use protocol::id::SecretVersion;
 use protocol::password::Password;
 use serde::Serialize;
 
-use super::{AT_ONCE, ONLY, Shared, TAG, key, version};
+use super::{AT_ONCE, ONLY, Shared, TAG, key, version, will_be_deleted};
 use crate::kv2::Kv2Error;
 use crate::naming::SecretName;
 use crate::vault::{Tag, VaultError};
@@ -112,10 +112,8 @@ impl Shared {
         Ok(match state {
             None => Before::Nothing,
             Some(state) if state.destroyed => Before::Purged,
-            Some(state) => match state.deletion() {
-                Some(deletion) if (self.clock)() < deletion => Before::Ends,
-                _ => Before::Stored,
-            },
+            Some(state) if will_be_deleted(state, (self.clock)()) => Before::Ends,
+            Some(_state) => Before::Stored,
         })
     }
 
