@@ -10,6 +10,11 @@ mod archive;
 mod azure;
 mod effective;
 mod file;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read and tested here; no table of the configuration has it yet")
+)]
+mod hashicorp;
 mod key_vault;
 #[cfg_attr(not(test), expect(dead_code, reason = "no kind of vault can be chosen yet"))]
 mod kubernetes;
@@ -28,6 +33,7 @@ use protocol::job::Verification;
 pub use self::access::{ElsewhereToken, TokensConfig};
 pub use self::archive::ArchiveConfig;
 pub use self::azure::AzureAccess;
+pub use self::hashicorp::HashicorpConfig;
 pub use self::key_vault::KeyVaultConfig;
 pub use self::remote_vault::{AzureVaultConfig, RemoteVaultConfig};
 use crate::access::oidc::IssuerSettings;

@@ -2,6 +2,7 @@ use super::*;
 
 mod access;
 mod archive;
+mod hashicorp;
 mod key_vault;
 mod kubernetes;
 mod oidc;
