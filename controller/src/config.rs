@@ -10,13 +10,8 @@ mod archive;
 mod azure;
 mod effective;
 mod file;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "read and tested here; no table of the configuration has it yet")
-)]
 mod hashicorp;
 mod key_vault;
-#[cfg_attr(not(test), expect(dead_code, reason = "no kind of vault can be chosen yet"))]
 mod kubernetes;
 mod oidc;
 mod remote_vault;

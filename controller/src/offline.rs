@@ -78,7 +78,7 @@ impl DataDir {
         match &self.config.vault.remote {
             None => Ok(Arc::new(self.embedded().await?)),
             Some(remote) => {
-                remote_vault::open(remote).map_err(|source| OfflineError::Vault { source })
+                remote_vault::open(remote).await.map_err(|source| OfflineError::Vault { source })
             }
         }
     }
@@ -87,7 +87,7 @@ impl DataDir {
     fn check_embedded(&self) -> Result<(), OfflineError> {
         match &self.config.vault.remote {
             None => Ok(()),
-            Some(remote) => Err(OfflineError::NotEmbedded { vault: remote.uri().to_owned() }),
+            Some(remote) => Err(OfflineError::NotEmbedded { vault: remote.to_string() }),
         }
     }
 
@@ -118,7 +118,7 @@ impl DataDir {
         let who = format!("uid {}", rustix::process::getuid().as_raw());
         let object = match &self.config.vault.remote {
             None => self.config.vault.path.display().to_string(),
-            Some(remote) => remote.uri().to_owned(),
+            Some(remote) => remote.to_string(),
         };
         let entry = Entry::requested(&who, action, &object, clock::now());
         let of = self.auditor.write(entry.clone()).await;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use controller::error::Fault as Whose;
-use controller::vault::azure::Label;
+use controller::vault::Label;
 use controller::vault::contract::{contract, password};
 use controller::vault::{Tag, Vault, VaultError};
 use fixtures::kubernetes::Fault;

@@ -30,8 +30,8 @@ pub(super) fn parse(
     for value in table.optional("vaults").map(Value::one_or_list).unwrap_or_default() {
         let spot = value.spot();
         let vault = remote_vault::parse(value, "a vault of [[archive.vaults]]", secrets)?;
-        if vaults.iter().any(|other| other.uri() == vault.uri()) {
-            return Err(spot.wrong("each vault once", format_args!("`{}` again", vault.uri())));
+        if vaults.iter().any(|other| other.to_string() == vault.to_string()) {
+            return Err(spot.wrong("each vault once", format_args!("`{vault}` again")));
         }
         vaults.push(vault);
     }

@@ -158,7 +158,7 @@ impl FileConfig {
         config.oidc = self.oidc.into_iter().map(|issuer| oidc::place(issuer, base)).collect();
         if let (Some(spot), Some(remote)) = (self.key_vault_spot, &config.vault.remote) {
             let hint = "leave [edge.key-vault] out: clients ask the vault itself";
-            let error = spot.wrong("the embedded vault", format_args!("`{}`", remote.uri()));
+            let error = spot.wrong("the embedded vault", format_args!("`{remote}`"));
             return Err(error.with_hint(hint));
         }
         config.tokens = self.tokens;

@@ -48,7 +48,7 @@ impl FileVault {
         let remote = remote_vault::optional(table, secrets)?;
         if let (Some(remote), Some(key)) = (&remote, beside) {
             let expected = "either the embedded vault or one that others run";
-            let got = format_args!("`{key}` beside `{}`", remote.uri());
+            let got = format_args!("`{key}` beside `{remote}`");
             return Err(table.spot().wrong(expected, got));
         }
         let passphrase = table.optional("passphrase");

@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{ArchiveConfig, AzureAccess, AzureVaultConfig, RemoteVaultConfig};
+use crate::config::{ArchiveConfig, AzureAccess, AzureVaultConfig};
 use crate::identity::{IdentitySettings, ManagedIdentity, Principal, UserAssigned};
 use crate::inventory::{ArchiveIdentity, SecretArchive};
 use crate::remote_vault;
 use crate::service::Archives;
 use crate::vault::{Vault, VaultError};
 
-/// Clients of vaults, made when they are first needed and kept: they know the vault's challenge, and
-/// their identities keep tokens.
+/// Clients of vaults. They are kept: they know the vault's challenge, and their identities keep
+/// tokens.
 pub(super) struct RemoteArchives {
-    config: ArchiveConfig,
+    azure: AzureAccess,
+    /// Those of the configuration, by their URIs.
+    known: HashMap<String, Arc<dyn Vault>>,
+    /// The others, made when they are first needed.
     open: Mutex<HashMap<String, (SecretArchive, Arc<dyn Vault>)>>,
 }
 
@@ -26,19 +29,19 @@ impl fmt::Debug for RemoteArchives {
 }
 
 impl RemoteArchives {
-    /// Makes the clients' keeper.
-    pub(super) fn new(config: ArchiveConfig) -> Self {
-        Self { config, open: Mutex::default() }
-    }
-
-    /// Returns how a vault is reached.
-    fn way_to(&self, archive: &SecretArchive) -> RemoteVaultConfig {
-        let known = self.config.vaults.iter().find(|vault| vault.uri() == archive.vault_uri);
-        known.cloned().unwrap_or_else(|| RemoteVaultConfig::Azure(self.azure(archive)))
+    /// Makes the clients of the vaults that are configured. Asks none of them.
+    pub(super) async fn open(config: &ArchiveConfig) -> Result<Self, VaultError> {
+        let mut known = HashMap::new();
+        for vault in &config.vaults {
+            let vault = remote_vault::open(vault).await?;
+            tracing::info!(vault = vault.uri(), "a fabric may name this vault for its copies");
+            known.insert(vault.uri(), vault);
+        }
+        Ok(Self { azure: config.azure.clone(), known, open: Mutex::default() })
     }
 
     fn azure(&self, archive: &SecretArchive) -> AzureVaultConfig {
-        let AzureAccess { identity, resource } = self.config.azure.clone();
+        let AzureAccess { identity, resource } = self.azure.clone();
         let principal = match &archive.associated_identity {
             None => identity.principal,
             Some(own) => Principal::Managed(managed(own)),
@@ -51,13 +54,16 @@ impl RemoteArchives {
 
 impl Archives for RemoteArchives {
     fn open(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError> {
+        if let Some(vault) = self.known.get(&archive.vault_uri) {
+            return Ok(Arc::clone(vault));
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, vault)) = open.get(&archive.vault_uri)
             && known == archive
         {
             return Ok(Arc::clone(vault));
         }
-        let vault = remote_vault::open(&self.way_to(archive))?;
+        let vault = remote_vault::open_azure(&self.azure(archive))?;
         open.insert(archive.vault_uri.clone(), (archive.clone(), Arc::clone(&vault)));
         Ok(vault)
     }

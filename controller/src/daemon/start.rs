@@ -181,7 +181,8 @@ async fn open_archives(
     let store = SqliteStore::open(&config.store.path)
         .await
         .map_err(|source| DaemonError::Store { source })?;
-    let vault = remote_vault::open(remote).map_err(|source| DaemonError::Vault { source })?;
+    let vault = remote_vault::open(remote).await;
+    let vault = vault.map_err(|source| DaemonError::Vault { source })?;
     tracing::info!(vault = vault.uri(), "passwords are in a vault that others run");
     Ok((Arc::new(store), Kept { vault, secrets: None }))
 }
@@ -285,12 +286,14 @@ async fn open_service(
     let agent = Agent::attach(hands.to, hands.from, Epoch::default())
         .await
         .map_err(|source| DaemonError::Agent { source: source.into() })?;
+    let customers = RemoteArchives::open(&config.archive).await;
+    let customers = customers.map_err(|source| DaemonError::Vault { source })?;
     let clock: Clock = Arc::new(clock::now);
     let parts = Parts {
         store: archives.store,
         vault: archives.vault,
         rollback: archives.rollback,
-        archives: Arc::new(RemoteArchives::new(config.archive.clone())),
+        archives: Arc::new(customers),
         auditor,
         agent,
         template,

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::Text;
-use crate::config::{ArchiveConfig, AzureAccess, RemoteVaultConfig, VaultConfig};
+use crate::config::{ArchiveConfig, AzureAccess, RemoteVaultConfig, VaultConfig, hashicorp};
 use crate::identity::{Credential, Principal, UserAssigned};
+use crate::kubernetes::{Access, KubernetesSettings, ServiceAccount};
 
 pub(super) fn primary(text: &mut Text<'_>, config: &VaultConfig) {
     text.section("vault");
@@ -46,6 +47,33 @@ fn remote(text: &mut Text<'_>, parent: &str, vault: &RemoteVaultConfig) {
                 text.quoted("key-vault-id", id);
             }
             azure(text, &vault.access);
+        }
+        RemoteVaultConfig::Hashicorp(vault) => {
+            text.section(&format!("{parent}.hashicorp-vault"));
+            for (key, value) in hashicorp::pairs(vault) {
+                text.quoted(key, &value);
+            }
+        }
+        RemoteVaultConfig::Kubernetes(settings) => {
+            text.section(&format!("{parent}.kubernetes"));
+            kubernetes(text, settings);
+        }
+    }
+}
+
+fn kubernetes(text: &mut Text<'_>, settings: &KubernetesSettings) {
+    let namespace = settings.namespace.as_deref();
+    text.optional("namespace", namespace, "that of the service account or the context");
+    match &settings.access {
+        Access::Kubeconfig { file, context } => {
+            text.path("kubeconfig", Some(file), "");
+            text.optional("context", context.as_deref(), "the current one");
+        }
+        Access::ServiceAccount(ServiceAccount { server, token_file, ca_file }) => {
+            let usual = "what Kubernetes gives to a pod";
+            text.optional("server", server.as_deref(), usual);
+            text.path("token-file", token_file.as_deref(), usual);
+            text.path("ca-file", ca_file.as_deref(), usual);
         }
     }
 }

@@ -29,9 +29,28 @@ tenant-id = "contoso.example"
 credentials-dir = "sp"
 "#;
 
+const OTHERS: &str = r#"
+[vault.hashicorp-vault]
+uri = "https://vault.example:8200"
+mount = "secret"
+prefix = "keyturn"
+login = "approle"
+role-id-file = "role-id"
+secret-id-file = "secret-id"
+
+[[archive.vaults]]
+[archive.vaults.kubernetes]
+namespace = "keyturn"
+
+[[archive.vaults]]
+[archive.vaults.kubernetes]
+kubeconfig = "cluster.yaml"
+context = "elsewhere"
+"#;
+
 #[test]
 fn vaults_that_others_run_read_the_same_again_when_they_are_rendered() {
-    for text in [PRIMARY, ARCHIVES] {
+    for text in [PRIMARY, ARCHIVES, OTHERS] {
         let config = parse(text).unwrap();
         let rendered = config.effective(Path::new("/elsewhere"));
         let again = parse(&rendered).unwrap();
@@ -39,7 +58,7 @@ fn vaults_that_others_run_read_the_same_again_when_they_are_rendered() {
         assert_eq!(again.vault.retention, config.vault.retention, "{rendered}");
         assert_eq!(again.archive, config.archive, "{rendered}");
     }
-    let uri = |vault: &RemoteVaultConfig| vault.uri().to_owned();
+    let uri = |vault: &RemoteVaultConfig| vault.to_string();
     let primary = parse(PRIMARY).unwrap().vault.remote;
     assert_eq!(primary.as_ref().map(uri).as_deref(), Some("https://kv.vault.azure.net"));
     let uris: Vec<String> = parse(ARCHIVES).unwrap().archive.vaults.iter().map(uri).collect();
@@ -76,9 +95,19 @@ fn what_names_no_vault_is_told_with_its_place() {
              `https://one.vault.azure.net` again",
         ),
         (
+            OTHERS.replace("mount = \"secret\"", "mount = \"secret\"\n[vault.kubernetes]"),
+            "line 5, column 2, key `vault.kubernetes.prefix`: expected a key of a Kubernetes vault, \
+             got `prefix`",
+        ),
+        (
+            format!("{OTHERS}\n[vault.kubernetes]\n"),
+            "line 2, column 2, key `vault`: expected one kind of vault: `azure-key-vault`, \
+             `hashicorp-vault` or `kubernetes`, got several",
+        ),
+        (
             "[[archive.vaults]]\n".to_owned(),
-            "line 1, column 1, key `archive.vaults[0]`: expected a kind of vault: \
-             `azure-key-vault`, got none",
+            "line 1, column 1, key `archive.vaults[0]`: expected one kind of vault: \
+             `azure-key-vault`, `hashicorp-vault` or `kubernetes`, got none",
         ),
     ];
     for (text, expect) in flaws {

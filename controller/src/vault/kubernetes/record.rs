@@ -33,7 +33,6 @@ pub(super) const KIND: &str = "keyturn/password";
 /// What tools know the maker of an object by.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "keyturn");
 
-
 pub(super) const DISABLED: &str = "keyturn-disabled";
 pub(super) const PURGED: &str = "keyturn-purged";
 
