@@ -95,11 +95,6 @@ fn what_names_no_vault_is_told_with_its_place() {
              `https://one.vault.azure.net` again",
         ),
         (
-            OTHERS.replace("mount = \"secret\"", "mount = \"secret\"\n[vault.kubernetes]"),
-            "line 5, column 2, key `vault.kubernetes.prefix`: expected a key of a Kubernetes vault, \
-             got `prefix`",
-        ),
-        (
             format!("{OTHERS}\n[vault.kubernetes]\n"),
             "line 2, column 2, key `vault`: expected one kind of vault: `azure-key-vault`, \
              `hashicorp-vault` or `kubernetes`, got several",
