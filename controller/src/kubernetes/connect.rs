@@ -1,6 +1,7 @@
 //! Finding the cluster, and connections to it. Runs only what a kubeconfig says, without a terminal.
 //!
-//! The layers are those of `kube` but for three: its own tries, its log of every failure, and proxies.
+//! The layers are those of `kube` but for four: its times, its tries, its log of every failure, and
+//! proxies.
 
 use std::env;
 use std::fs;
@@ -68,9 +69,6 @@ pub(super) async fn find(settings: &KubernetesSettings) -> Result<Place, Kuberne
         }
         exec.interactive_mode = Some(ExecInteractiveMode::Never);
     }
-    // How long anything may take, and whether it is tried again, is for the caller to say.
-    (config.connect_timeout, config.read_timeout, config.write_timeout) = (None, None, None);
-    config.default_retry = false;
     Ok(Place { config, server, namespace })
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -38,10 +40,9 @@ impl fmt::Debug for Data {
 impl Serialize for Data {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         // As large as it becomes, so that nothing is left behind by growing.
-        let length = self.0.len().div_ceil(3) * 4;
-        let mut text = Zeroizing::new(String::with_capacity(length));
-        STANDARD.encode_string(&*self.0, &mut text);
-        to.serialize_str(&text)
+        let mut text = Zeroizing::new(vec![0; self.0.len().div_ceil(3) * 4]);
+        STANDARD.encode_slice(&*self.0, &mut text).map_err(S::Error::custom)?;
+        to.serialize_str(str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 }
 
@@ -51,7 +52,7 @@ impl<'de> Deserialize<'de> for Data {
         let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
         let decoded = STANDARD.decode_vec(&*text, &mut bytes);
         // Without the source, which names a character of the value.
-        decoded.map_err(|_source| serde::de::Error::custom("a value that is not in base64"))?;
+        decoded.map_err(|_source| D::Error::custom("a value that is not in base64"))?;
         Ok(Self(bytes))
     }
 }
