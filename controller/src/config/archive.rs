@@ -7,15 +7,24 @@ use super::azure::{self, AzureAccess};
 use super::remote_vault::{self, RemoteVaultConfig};
 use super::secrets::FileSecrets;
 use crate::document::{DocumentError, Value};
+use crate::identity::IdentitySettings;
 
 /// `[archive]`: the way to the vaults of customers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveConfig {
     /// Who Keyturn is to an Azure Key Vault for which a fabric associates no identity of its own.
-    pub azure: AzureAccess,
+    /// Such vaults are named by inventories: a token goes only where the resource that the vault
+    /// asks for covers its name.
+    pub identity: IdentitySettings,
     /// `[[archive.vaults]]`: vaults that are reached in a way of their own. A fabric names one by its
     /// URI.
     pub vaults: Vec<RemoteVaultConfig>,
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> Self {
+        Self { identity: AzureAccess::default().identity, vaults: Vec::new() }
+    }
 }
 
 /// Reads `[archive]`.
@@ -24,8 +33,14 @@ pub(super) fn parse(
     secrets: &mut FileSecrets,
 ) -> Result<ArchiveConfig, DocumentError> {
     let keys: Vec<&str> = azure::KEYS.into_iter().chain(["vaults"]).collect();
+    let spot = value.spot();
     let mut table = value.table("[archive]", &keys)?;
-    let azure = azure::parse(&mut table, secrets)?;
+    let AzureAccess { identity, resource } = azure::parse(&mut table, secrets)?;
+    if let Some(resource) = resource {
+        let expected = "`resource` beside the `uri` of the one vault that it is trusted with, under \
+                        [archive.vaults.azure-key-vault]";
+        return Err(spot.wrong(expected, format_args!("`{resource}` for any vault")));
+    }
     let mut vaults: Vec<RemoteVaultConfig> = Vec::new();
     for value in table.optional("vaults").map(Value::one_or_list).unwrap_or_default() {
         let spot = value.spot();
@@ -35,12 +50,12 @@ pub(super) fn parse(
         }
         vaults.push(vault);
     }
-    Ok(ArchiveConfig { azure, vaults })
+    Ok(ArchiveConfig { identity, vaults })
 }
 
 /// Makes paths relative to the configuration's folder.
 pub(super) fn place(config: ArchiveConfig, base: &Path) -> ArchiveConfig {
-    let ArchiveConfig { azure, vaults } = config;
+    let ArchiveConfig { identity, vaults } = config;
     let vaults = vaults.into_iter().map(|vault| remote_vault::place(vault, base)).collect();
-    ArchiveConfig { azure: azure::place(azure, base), vaults }
+    ArchiveConfig { identity: azure::place_identity(identity, base), vaults }
 }

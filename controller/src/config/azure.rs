@@ -43,8 +43,9 @@ const KINDS: [(&str, Kind); 3] = [
 pub struct AzureAccess {
     /// Default: the managed identity that the host has.
     pub identity: IdentitySettings,
-    /// What tokens are asked for, where a vault is not in a domain of its own. Default: what the
-    /// vault says itself, which must be above its name.
+    /// What tokens are asked for, where a vault is not in a domain of its own: trusted with the one
+    /// vault that it stands beside. Default: what the vault says itself, which must be above its
+    /// name.
     pub resource: Option<String>,
 }
 
@@ -111,9 +112,15 @@ pub(super) fn parse(
 
 /// Makes paths relative to the configuration's folder.
 pub(super) fn place(mut access: AzureAccess, base: &Path) -> AzureAccess {
-    let way = &mut access.identity.way;
+    access.identity = place_identity(access.identity, base);
+    access
+}
+
+/// The same for an identity alone.
+pub(super) fn place_identity(mut identity: IdentitySettings, base: &Path) -> IdentitySettings {
+    let way = &mut identity.way;
     way.ca_file = way.ca_file.take().map(|path| base.join(path));
-    if let Principal::Application { credential, .. } = &mut access.identity.principal {
+    if let Principal::Application { credential, .. } = &mut identity.principal {
         match credential {
             Credential::Folder(folder) => *folder = base.join(&*folder),
             Credential::Federated { token_file, .. } => {
@@ -121,5 +128,5 @@ pub(super) fn place(mut access: AzureAccess, base: &Path) -> AzureAccess {
             }
         }
     }
-    access
+    identity
 }

@@ -15,7 +15,8 @@ use crate::vault::{Vault, VaultError};
 /// Clients of vaults. They are kept: they know the vault's challenge, and their identities keep
 /// tokens.
 pub(super) struct RemoteArchives {
-    azure: AzureAccess,
+    /// Who Keyturn is to a vault that a fabric names and no configuration knows.
+    identity: IdentitySettings,
     /// Those of the configuration, by their URIs.
     known: HashMap<String, Arc<dyn Vault>>,
     /// The others, made when they are first needed.
@@ -37,18 +38,19 @@ impl RemoteArchives {
             tracing::info!(vault = vault.uri(), "a fabric may name this vault for its copies");
             known.insert(vault.uri(), vault);
         }
-        Ok(Self { azure: config.azure.clone(), known, open: Mutex::default() })
+        Ok(Self { identity: config.identity.clone(), known, open: Mutex::default() })
     }
 
     fn azure(&self, archive: &SecretArchive) -> AzureVaultConfig {
-        let AzureAccess { identity, resource } = self.azure.clone();
+        let identity = self.identity.clone();
         let principal = match &archive.associated_identity {
             None => identity.principal,
             Some(own) => Principal::Managed(managed(own)),
         };
         let identity = IdentitySettings { principal, ..identity };
         let (uri, id) = (archive.vault_uri.clone(), archive.key_vault_id.clone());
-        AzureVaultConfig { uri, id, access: AzureAccess { identity, resource } }
+        // Whoever declares a fabric names the vault: nothing but its own name speaks for it.
+        AzureVaultConfig { uri, id, access: AzureAccess { identity, resource: None } }
     }
 }
 
@@ -75,4 +77,36 @@ fn managed(identity: &ArchiveIdentity) -> ManagedIdentity {
         ArchiveIdentity::UserAssigned(id) => Some(UserAssigned::ResourceId(id.clone())),
     };
     ManagedIdentity { user_assigned, endpoint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "https://vault.own.example";
+
+    fn archive(uri: &str) -> SecretArchive {
+        SecretArchive {
+            vault_uri: uri.to_owned(),
+            key_vault_id: None,
+            use_key_vault: true,
+            associated_identity: None,
+        }
+    }
+
+    #[test]
+    fn a_resource_is_trusted_with_the_configured_vault_and_with_none_that_an_inventory_names() {
+        let resource = Some("https://vault.azure.net".to_owned());
+        let access = AzureAccess { resource: resource.clone(), ..AzureAccess::default() };
+        let known = AzureVaultConfig { uri: OWN.to_owned(), id: None, access };
+        let vaults = vec![RemoteVaultConfig::Azure(known)];
+        let archives = RemoteArchives::new(ArchiveConfig { vaults, ..ArchiveConfig::default() });
+        let resource_of = |uri| match archives.way_to(&archive(uri)) {
+            RemoteVaultConfig::Azure(vault) => vault.access.resource,
+        };
+        assert_eq!(resource_of(OWN), resource);
+        for other in ["https://evil.example", "https://kv.vault.azure.net"] {
+            assert_eq!(resource_of(other), None, "{other}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub(super) fn primary(text: &mut Text<'_>, config: &VaultConfig) {
 
 pub(super) fn archive(text: &mut Text<'_>, config: &ArchiveConfig) {
     text.section("archive");
-    azure(text, &config.azure);
+    azure(text, &AzureAccess { identity: config.identity.clone(), resource: None });
     for vault in &config.vaults {
         text.section("[archive.vaults]");
         remote(text, "archive.vaults", vault);

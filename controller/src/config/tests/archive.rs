@@ -6,7 +6,6 @@ identity = "service-principal"
 tenant-id = "11111111-2222-3333-4444-555555555555"
 credentials-dir = "aio-akv-sp"
 authority = "https://login.example"
-resource = "https://vault.example.net"
 ca-file = "azure.pem"
 address = "192.0.2.1"
 "#;
@@ -26,7 +25,7 @@ fn identities_for_customers_vaults_read_the_same_again_when_they_are_rendered() 
         let rendered = config.effective(Path::new("/elsewhere"));
         assert_eq!(parse(&rendered).unwrap().archive, config.archive, "{rendered}");
     }
-    let way = parse(APPLICATION).unwrap().archive.azure.identity.way;
+    let way = parse(APPLICATION).unwrap().archive.identity.way;
     assert_eq!(way.ca_file.as_deref(), Some(Path::new("/etc/keyturn/azure.pem")));
 }
 
@@ -50,6 +49,13 @@ fn what_is_wrong_with_an_identity_is_told_with_its_place() {
             "managed-identity",
             "line 2, column 1, key `archive`: expected `credentials-dir` beside `identity = \
              \"service-principal\"` alone, got another identity",
+        ),
+        (
+            "authority = \"https://login.example\"",
+            "resource = \"https://vault.azure.net\"",
+            "line 2, column 1, key `archive`: expected `resource` beside the `uri` of the one vault \
+             that it is trusted with, under [archive.vaults.azure-key-vault], got \
+             `https://vault.azure.net` for any vault",
         ),
     ];
     for (from, to, expect) in flaws {

@@ -24,6 +24,7 @@ uri = "https://one.vault.azure.net"
 [[archive.vaults]]
 [archive.vaults.azure-key-vault]
 uri = "https://two.vault.azure.net"
+resource = "https://vault.example.net"
 identity = "service-principal"
 tenant-id = "contoso.example"
 credentials-dir = "sp"
