@@ -47,6 +47,7 @@ fn shown(answer: Value, id: &str, terminal: &mut Terminal) -> Result<(), Failure
             ("Set by", text(status, "/secretArchive/setBy")),
             ("Copied", text(status, "/copied")),
             ("Pending", text(status, "/pending")),
+            ("Left out", text(status, "/leftOut")),
             ("Pending since", text(status, "/pendingSince")),
             ("Last copied", text(status, "/lastCopied")),
             ("Last error", text(status, "/lastError/message")),

@@ -34,6 +34,32 @@ impl Fabric {
     /// since that vault is used.
     #[must_use]
     pub fn to_copy(&self) -> Vec<Value> {
+        let mut left = self.not_copied();
+        left.retain(|value| !self.is_overtaken(value));
+        left
+    }
+
+    /// Returns how many versions were left out and stay so: they could not be read when it was their
+    /// turn, and after a newer one of their secret they would be taken for the newest.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.not_copied().iter().filter(|value| self.is_overtaken(value)).count()
+    }
+
+    fn is_overtaken(&self, value: &Value) -> bool {
+        let profile = &value.profile;
+        let Some(record) = self.sets.get(&value.set) else { return false };
+        self.sets.range(value.set..).skip(1).any(|(_set, later)| {
+            let version = match &value.owner {
+                None => later.shared.get(profile),
+                Some(owner) => later.own.get(owner).and_then(|own| own.get(profile)),
+            };
+            let is_copied = version.is_some_and(|version| self.copy_of(version).is_some());
+            is_copied && later.older_names.get(profile) == record.older_names.get(profile)
+        })
+    }
+
+    fn not_copied(&self) -> Vec<Value> {
         let Some(from) = self.archived_from else { return Vec::new() };
         let sets = self.sets.range(from..);
         let sets = sets.filter(|(_set, record)| record.origin == Origin::Rotated);

@@ -5,7 +5,7 @@
 //! whenever the process is killed. Copying holds no rotation up: it goes on beside it, in the order of
 //! password sets, and where it fails it is tried again, each time after a longer pause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::error::chain;
 use crate::execute::Clock;
 use crate::inventory::{FabricSpec, SecretArchive};
 use crate::journal::{Entry, Journal};
-use crate::model::{Event, Fabric, Timestamp, Value};
+use crate::model::{Event, Fabric, Located, Timestamp, Value};
 use crate::naming::{self, SecretName};
 use crate::store::Revision;
 use crate::vault::bounded::Bounded;
@@ -69,7 +69,9 @@ pub struct ArchiveStatus {
     pub copied: usize,
     /// Versions that are still to be copied.
     pub pending: usize,
-    /// Since when the oldest of them has been stored.
+    /// Versions that were left out for good: newer ones of their secrets are there.
+    pub left_out: usize,
+    /// Since when the oldest of those to be copied has been stored.
     pub pending_since: Option<Timestamp>,
     /// When a copy was confirmed last.
     pub last_copied: Option<Timestamp>,
@@ -99,6 +101,8 @@ pub enum Found {
     Different,
     /// It has none, or does not give it.
     Missing,
+    /// The own vault does not give it.
+    Unreadable,
 }
 
 /// A copy that was compared.
@@ -163,6 +167,7 @@ impl Service {
                 archive: fabric.spec.secret_archive.clone(),
                 copied,
                 pending: pending.len(),
+                left_out: fabric.left_out(),
                 pending_since: pending.iter().filter_map(stored).min(),
                 last_copied,
                 last_error: last_error.filter(|_error| !pending.is_empty()),
@@ -201,9 +206,11 @@ impl Service {
         let sink = self.open_archive(&archive)?;
         let mut all = Vec::with_capacity(copies.len());
         for (name, version, copy) in copies {
-            let own = self.parts.vault.get(&name, &version).await;
-            let own = own.map_err(|source| ServiceError::Vault { source })?;
-            let found = compare(&*sink, &name, &copy, &own).await;
+            let found = match self.parts.vault.get(&name, &version).await {
+                Ok(own) => compare(&*sink, &name, &copy, &own).await,
+                Err(error) if error.is_of_one_version() => Ok(Found::Unreadable),
+                Err(source) => return Err(ServiceError::Vault { source }),
+            };
             let found = found.map_err(|source| archive_error(&archive, source))?;
             all.push(Compared { name, version, copy, found });
         }
@@ -245,7 +252,7 @@ impl Service {
         sink.purge(&name, &version).await.map_err(failed)?;
         match found {
             Found::Same => Ok(()),
-            Found::Different | Found::Missing => {
+            Found::Different | Found::Missing | Found::Unreadable => {
                 Err(failed(VaultError::NotFound { name, version }))
             }
         }
@@ -287,13 +294,7 @@ async fn compare(
     match sink.get(name, copy).await {
         Ok(value) if value.matches(own) => Ok(Found::Same),
         Ok(_other) => Ok(Found::Different),
-        Err(
-            VaultError::NotFound { .. }
-            | VaultError::Deleted { .. }
-            | VaultError::NoSecret { .. }
-            | VaultError::Disabled { .. }
-            | VaultError::Purged { .. },
-        ) => Ok(Found::Missing),
+        Err(error) if error.is_of_one_version() => Ok(Found::Missing),
         Err(error) => Err(error),
     }
 }
@@ -337,10 +338,16 @@ impl Copier {
         let mut changes = self.keeper.journal.changes();
         let again = self.sinks.with(&self.fabric, |sink| Arc::clone(&sink.again));
         let mut failures = 0;
+        let mut left_out = BTreeSet::new();
         loop {
             changes.mark_unchanged();
             let seen = self.keeper.journal.read(sign);
-            match self.copy_batch().await {
+            match self.copy_batch(&mut left_out).await {
+                Ok(0) if !left_out.is_empty() => {
+                    // They may be readable again some day.
+                    left_out.clear();
+                    let _elapsed = timeout(PAUSE_MAX, again.notified()).await;
+                }
                 Ok(0) => {
                     failures = 0;
                     self.sinks.with(&self.fabric, |sink| sink.last_error = None);
@@ -364,17 +371,25 @@ impl Copier {
         }
     }
 
-    /// Copies the oldest versions that are to be copied, and returns how many.
-    async fn copy_batch(&self) -> Result<usize, ServiceError> {
+    /// Copies the oldest versions that are to be copied, and returns how many it has been about. One
+    /// that cannot be read is noted and left out, and holds no other up.
+    async fn copy_batch(
+        &self,
+        left_out: &mut BTreeSet<SecretVersion>,
+    ) -> Result<usize, ServiceError> {
         let (archive, mut values) = self
             .keeper
             .journal
             .read(|fabric| (fabric.spec.secret_archive.clone(), fabric.to_copy()));
+        values.retain(|value| !left_out.contains(&value.located.1));
         let Some(archive) = archive.filter(|_archive| !values.is_empty()) else { return Ok(0) };
         values.truncate(BATCH);
+        let count = values.len();
         let items: Vec<_> = values.into_iter().map(|value| value.located).collect();
-        let opened = self.vault.get_all(&items).await;
-        let opened = opened.map_err(|source| ServiceError::Vault { source })?;
+        let (items, opened) = self.readable(items, left_out).await?;
+        if items.is_empty() {
+            return Ok(count);
+        }
         let sink =
             self.archives.open(&archive).map_err(|source| archive_error(&archive, source))?;
         self.record(&archive, items.len()).await?;
@@ -394,9 +409,33 @@ impl Copier {
         };
         let written = self.keeper.journal.write(decide).await;
         written.map_err(|source| ServiceError::Journal { source })??;
-        let count = u64::try_from(tagged.len()).unwrap_or(u64::MAX);
-        self.sinks.with(&self.fabric, |sink| sink.counts_of(&counted).copied += count);
-        Ok(tagged.len())
+        let copied = u64::try_from(tagged.len()).unwrap_or(u64::MAX);
+        self.sinks.with(&self.fabric, |sink| sink.counts_of(&counted).copied += copied);
+        Ok(count)
+    }
+
+    /// Opens what can be opened, and leaves out what cannot.
+    async fn readable(
+        &self,
+        items: Vec<Located>,
+        left_out: &mut BTreeSet<SecretVersion>,
+    ) -> Result<(Vec<Located>, Vec<Password>), ServiceError> {
+        let opened = self.vault.open_each(&items).await;
+        let opened = opened.map_err(|source| ServiceError::Vault { source })?;
+        let mut readable = (Vec::new(), Vec::new());
+        for (located, value) in items.into_iter().zip(opened) {
+            match value {
+                Ok(value) => {
+                    readable.0.push(located);
+                    readable.1.push(value);
+                }
+                Err(source) => {
+                    self.note_failure(&ServiceError::Vault { source });
+                    left_out.insert(located.1);
+                }
+            }
+        }
+        Ok(readable)
     }
 
     /// Passwords leave the house: that is in the audit before they do.

@@ -270,8 +270,12 @@ impl Service {
             match self.parts.vault.purge(&name, &version).await {
                 Ok(()) | Err(VaultError::NotFound { .. }) => purged.push((name, version)),
                 Err(source) => {
-                    failed = Some(ServiceError::Vault { source });
-                    break;
+                    // The others may go all the same, unless the vault itself does not answer.
+                    let is_of_one = source.is_of_one_version();
+                    failed = failed.or(Some(ServiceError::Vault { source }));
+                    if !is_of_one {
+                        break;
+                    }
                 }
             }
         }

@@ -190,3 +190,49 @@ async fn a_copy_that_was_changed_or_removed_is_found_by_comparing() {
     assert_eq!((found(&name), found(&other)), (Some(Found::Missing), Some(Found::Different)));
     assert_eq!(compared.iter().filter(|one| one.found == Found::Same).count(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_cannot_be_read_holds_no_other_copy_up() {
+    let (world, customer) = with_customer(true).await;
+    world.adopt().await;
+    customer.faults().set(VaultFault::DownBefore);
+    rotate(&world).await;
+    let first = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap().reference;
+    world.vault.disable(&first.secret_name, &first.secret_version).await.unwrap();
+    customer.faults().clear();
+    let until = |pending| {
+        let status = || world.service.archive_status(&world.fabric()).unwrap();
+        async move {
+            while status().pending > pending {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            status()
+        }
+    };
+    let status = until(1).await;
+    assert_eq!((status.copied, customer.len()), (5, 5));
+    let (error, ..) = status.last_error.unwrap();
+    assert!(error.contains("it is disabled"), "{error}");
+
+    // After a newer version of its secret it would be taken for the newest.
+    rotate(&world).await;
+    let status = until(0).await;
+    assert_eq!((status.copied, status.left_out, status.last_error), (11, 1, None));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let admin = world.service.reveal(&world.device_id("ce-01"), "admin").await.unwrap();
+    let copies = customer.versions(&first.secret_name).await.unwrap();
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    assert_eq!(copies[0].version, admin.reference.secret_version);
+    rotate(&world).await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(until(0).await.copied, 17);
+    assert!(before.elapsed() < Duration::from_secs(10), "nothing is waited for any more");
+
+    // What the own vault does not give cannot be compared, and the rest can.
+    let own = world.vault.versions(&first.secret_name).await.unwrap();
+    let of_admin = &own.last().unwrap().version;
+    world.vault.disable(&first.secret_name, of_admin).await.unwrap();
+    let compared = world.service.verify_archive(&world.fabric()).await.unwrap();
+    let of = |found| compared.iter().filter(|one| one.found == found).count();
+    assert_eq!((of(Found::Unreadable), of(Found::Same)), (1, 16));
+}

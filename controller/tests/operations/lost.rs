@@ -1,15 +1,21 @@
 //! Passwords that are not in the vault any more: they hide no others, and are replaced by what an
 //! operator tells.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use controller::execute::Settings;
 use controller::inventory::{CurrentPasswords, Inventory};
 use controller::model::{Operation, OperationState};
 use controller::naming::SecretName;
-use controller::service::ServiceError;
-use controller::vault::{Vault, VaultError, VaultFault};
+use controller::rollback::RollbackGuard;
+use controller::service::{NoArchives, ServiceError, StateAction};
+use controller::vault::{MemoryVault, Tag, Vault, VaultError, VaultFault, VersionInfo};
 use protocol::id::SecretVersion;
+use protocol::password::Password;
 use protocol::status::SynchronizationStatus;
 
-use crate::world::{Fault, World, world};
+use crate::world::{Archives, Fault, World, start_over, world};
 use crate::{SWITCHES, failure, resync, rotate, status};
 
 /// Where the value is that a device has for a user.
@@ -142,4 +148,72 @@ async fn the_passwords_of_a_vault_that_does_not_answer_are_not_lost() {
     }
     assert_eq!(world.apply().await.operation, None, "nothing was told anew");
     world.assert_revealed_opens().await;
+}
+
+/// A vault in which somebody else has deleted a secret, which can be recovered.
+#[derive(Debug)]
+struct Deleted(MemoryVault, SecretName);
+
+#[async_trait]
+impl Vault for Deleted {
+    async fn put_all(
+        &self,
+        items: &[(SecretName, Tag, &Password)],
+    ) -> Result<Vec<SecretVersion>, VaultError> {
+        self.0.put_all(items).await
+    }
+
+    async fn get_all(
+        &self,
+        items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Password>, VaultError> {
+        self.0.get_all(items).await
+    }
+
+    async fn versions(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError> {
+        self.0.versions(name).await
+    }
+
+    async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        self.0.disable(name, version).await
+    }
+
+    async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        match *name == self.1 {
+            true => Err(VaultError::Deleted { name: name.clone() }),
+            false => self.0.purge(name, version).await,
+        }
+    }
+
+    fn uri(&self) -> String {
+        self.0.uri()
+    }
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_cannot_be_purged_holds_up_no_other() {
+    let mut world = world(&["ce-01", "ts-01"]).await;
+    world.adopt().await;
+    let (name, version) = place(&world, "ce-01", "AzureOperatorRO").await;
+    let archives = Archives {
+        store: Arc::new(world.store.reopen()),
+        vault: Arc::new(Deleted(world.vault.clone(), name.clone())),
+        rollback: RollbackGuard::none(),
+        customers: Arc::new(NoArchives),
+    };
+    world.service = start_over(archives, Settings::default(), &world.auditor, &world.devices).await;
+    for device in ["ce-01", "ts-01"] {
+        let id = world.device_id(device);
+        world.service.set_administrative_state(&id, StateAction::Disable).await.unwrap();
+        assert!(world.service.delete_device(&id).await.unwrap());
+    }
+    assert!(world.service.delete_fabric(&world.fabric()).await.unwrap());
+    let error = world.service.purge_deleted(&world.fabric(), true).await.unwrap_err();
+    assert!(matches!(error, ServiceError::Vault { source: VaultError::Deleted { .. } }), "{error}");
+    assert!(world.vault.has(&name, &version));
+    assert_eq!(world.vault.len(), 1, "all others are purged");
 }

@@ -28,6 +28,8 @@ pub(super) struct StatusBody {
     secret_archive: Option<ArchiveBody>,
     copied: usize,
     pending: usize,
+    /// Versions that were left out for good: newer ones of their secrets are there.
+    left_out: usize,
     /// Since when the oldest version waits to be copied.
     pending_since: Option<String>,
     last_copied: Option<String>,
@@ -70,7 +72,14 @@ struct CopyBody {
 impl From<ArchiveStatus> for StatusBody {
     fn from(status: ArchiveStatus) -> Self {
         let ArchiveStatus {
-            archive, copied, pending, pending_since, last_copied, last_error, ..
+            archive,
+            copied,
+            pending,
+            left_out,
+            pending_since,
+            last_copied,
+            last_error,
+            ..
         } = status;
         let error = |(message, hint, at): (String, Option<String>, crate::model::Timestamp)| {
             ErrorBody { message, hint, at: at.to_string() }
@@ -79,6 +88,7 @@ impl From<ArchiveStatus> for StatusBody {
             secret_archive: archive.map(ArchiveBody::from),
             copied,
             pending,
+            left_out,
             pending_since: pending_since.map(|at| at.to_string()),
             last_copied: last_copied.map(|at| at.to_string()),
             last_error: last_error.map(error),
@@ -117,6 +127,7 @@ impl From<Compared> for CopyBody {
                 Found::Same => "Same",
                 Found::Different => "Different",
                 Found::Missing => "Missing",
+                Found::Unreadable => "Unreadable",
             },
         }
     }
