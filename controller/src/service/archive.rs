@@ -203,7 +203,7 @@ impl Service {
         let Some(archive) = archive.filter(|archive| archive.use_key_vault) else {
             return Ok(Vec::new());
         };
-        let sink = self.open_archive(&archive)?;
+        let sink = open(&*self.parts.archives, &archive)?;
         let mut all = Vec::with_capacity(copies.len());
         for (name, version, copy) in copies {
             let found = match self.parts.vault.get(&name, &version).await {
@@ -215,12 +215,6 @@ impl Service {
             all.push(Compared { name, version, copy, found });
         }
         Ok(all)
-    }
-
-    fn open_archive(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, ServiceError> {
-        let opened = self.parts.archives.open(archive);
-        let sink = opened.map_err(|source| archive_error(archive, source))?;
-        Ok(Arc::new(Bounded::new(sink)))
     }
 
     /// Tries the customer's vault out where one is declared that was not used so before.
@@ -244,7 +238,7 @@ impl Service {
         archive: &SecretArchive,
     ) -> Result<(), ServiceError> {
         let failed = |source| archive_error(archive, source);
-        let sink = self.open_archive(archive)?;
+        let sink = open(&*self.parts.archives, archive)?;
         let name = naming::probe(fabric);
         let (tag, value) = (Tag::new(&uuid::Uuid::new_v4().to_string()), random()?);
         let version = sink.put(&name, &tag, &value).await.map_err(failed)?;
@@ -271,6 +265,12 @@ impl Service {
         };
         AbortOnDropHandle::new(tokio::spawn(copier.run()))
     }
+}
+
+/// Opens a customer's vault, for which nobody waits for ever.
+fn open(archives: &dyn Archives, archive: &SecretArchive) -> Result<Arc<dyn Vault>, ServiceError> {
+    let sink = archives.open(archive).map_err(|source| archive_error(archive, source))?;
+    Ok(Arc::new(Bounded::new(sink)))
 }
 
 fn archive_error(archive: &SecretArchive, source: VaultError) -> ServiceError {
@@ -390,8 +390,7 @@ impl Copier {
         if items.is_empty() {
             return Ok(count);
         }
-        let sink =
-            self.archives.open(&archive).map_err(|source| archive_error(&archive, source))?;
+        let sink = open(&*self.archives, &archive)?;
         self.record(&archive, items.len()).await?;
         let tagged: Vec<_> = items
             .iter()

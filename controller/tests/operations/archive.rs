@@ -236,3 +236,19 @@ async fn a_version_that_cannot_be_read_holds_no_other_copy_up() {
     let of = |found| compared.iter().filter(|one| one.found == found).count();
     assert_eq!((of(Found::Unreadable), of(Found::Same)), (1, 16));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_vault_is_told_and_has_everything_once_it_answers() {
+    let (world, customer) = with_customer(true).await;
+    world.adopt().await;
+    customer.faults().set(VaultFault::Silent);
+    rotate(&world).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let status = world.service.archive_status(&world.fabric()).unwrap();
+    let (error, ..) = status.last_error.unwrap();
+    assert!(error.contains("it has not answered within"), "{error}");
+    customer.faults().clear();
+    world.service.retry_archive(&world.fabric()).unwrap();
+    settled(&world).await;
+    assert_eq!(customer.len(), 6);
+}
