@@ -65,13 +65,14 @@ impl Service {
         passwords: CurrentPasswords,
         by: &Declarer<'_>,
     ) -> Result<Applied, ServiceError> {
-        let _alone = self.declaring.lock().await;
         inventory
             .check(Some(&self.platforms()))
             .map_err(|source| ServiceError::Inventory { source })?;
-        if inventory.fabric.secret_archive.is_none() {
-            inventory.fabric.secret_archive = self.archive_over_api(&inventory.fabric.id);
-        }
+        let id = inventory.fabric.id.clone();
+        let told = inventory.fabric.secret_archive.take();
+        let archive = || told.clone().or_else(|| self.archive_over_api(&id));
+        let _alone = self.alone_with_archive(&id, archive).await?;
+        inventory.fabric.secret_archive = archive();
         self.adopt(&inventory, &passwords, by).await
     }
 
@@ -114,8 +115,6 @@ impl Service {
         }
         if !nothing {
             self.admit_declaration(&before, &draft)?;
-            let archive = known.as_ref().and(before.spec.secret_archive.as_ref());
-            self.check_archive(archive, &inventory.fabric).await?;
             let found = draft.found.iter().map(|(_device, profile, _version)| profile);
             self.record_found(inventory, found, by).await?;
             let keeper = match known {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use protocol::id::{FabricId, SecretVersion};
 use protocol::password::Password;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{MutexGuard, Notify, watch};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,7 +21,7 @@ use crate::audit::Entry as Record;
 use crate::auditor::Auditor;
 use crate::error::chain;
 use crate::execute::Clock;
-use crate::inventory::{FabricSpec, SecretArchive};
+use crate::inventory::SecretArchive;
 use crate::journal::{Entry, Journal};
 use crate::model::{Event, Fabric, Located, Timestamp, Value};
 use crate::naming::{self, SecretName};
@@ -217,16 +217,29 @@ impl Service {
         Ok(all)
     }
 
-    /// Tries the customer's vault out where one is declared that was not used so before.
-    pub(super) async fn check_archive(
+    /// Has everybody else wait who declares, once the customer's vault that is about to be declared
+    /// was tried out, if it was not used before. That is done before: somebody's vault that does not
+    /// answer holds nobody up but its own fabric.
+    pub(super) async fn alone_with_archive(
         &self,
-        before: Option<&SecretArchive>,
-        now: &FabricSpec,
-    ) -> Result<(), ServiceError> {
-        let is_new = |archive: &&SecretArchive| !before.is_some_and(|it| it.goes_as(archive));
-        match now.secret_archive.as_ref().filter(|archive| archive.use_key_vault).filter(is_new) {
-            Some(archive) => self.probe_archive(&now.id, archive).await,
-            None => Ok(()),
+        fabric: &FabricId,
+        wanted: impl Fn() -> Option<SecretArchive>,
+    ) -> Result<MutexGuard<'_, ()>, ServiceError> {
+        let mut tried = None;
+        loop {
+            let alone = self.declaring.lock().await;
+            let known = self.read(fabric, |fabric| fabric.spec.secret_archive.clone());
+            let archive = wanted().filter(|archive| archive.use_key_vault);
+            let goes_as = |known: &Option<SecretArchive>, wanted: &SecretArchive| {
+                known.as_ref().is_some_and(|known| known.goes_as(wanted))
+            };
+            let Some(archive) = archive else { return Ok(alone) };
+            if goes_as(&tried, &archive) || known.is_ok_and(|known| goes_as(&known, &archive)) {
+                return Ok(alone);
+            }
+            drop(alone);
+            self.probe_archive(fabric, &archive).await?;
+            tried = Some(archive);
         }
     }
 
@@ -239,11 +252,21 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let failed = |source| archive_error(archive, source);
         let sink = open(&*self.parts.archives, archive)?;
-        let name = naming::probe(fabric);
-        let (tag, value) = (Tag::new(&uuid::Uuid::new_v4().to_string()), random()?);
-        let version = sink.put(&name, &tag, &value).await.map_err(failed)?;
-        let found = compare(&*sink, &name, &version, &value).await.map_err(failed)?;
-        sink.purge(&name, &version).await.map_err(failed)?;
+        let once = uuid::Uuid::new_v4().to_string();
+        let (name, tag, value) = (naming::probe(fabric), Tag::new(&once), random()?);
+        let version = match sink.put(&name, &tag, &value).await {
+            Ok(version) => version,
+            Err(error) => {
+                if error.is_outcome_unknown() {
+                    remove_probe(&*sink, &name).await;
+                }
+                return Err(failed(error));
+            }
+        };
+        let found = compare(&*sink, &name, &version, &value).await;
+        let removed = sink.purge(&name, &version).await;
+        let found = found.map_err(failed)?;
+        removed.map_err(failed)?;
         match found {
             Found::Same => Ok(()),
             Found::Different | Found::Missing | Found::Unreadable => {
@@ -275,6 +298,15 @@ fn open(archives: &dyn Archives, archive: &SecretArchive) -> Result<Arc<dyn Vaul
 
 fn archive_error(archive: &SecretArchive, source: VaultError) -> ServiceError {
     ServiceError::Archive { vault: archive.vault_uri.clone(), source }
+}
+
+/// Removes what a probe may have left whose answer was lost. What cannot be removed opens nothing.
+async fn remove_probe(sink: &dyn Vault, name: &SecretName) {
+    for left in sink.versions(name).await.unwrap_or_default() {
+        if let Err(error) = sink.purge(name, &left.version).await {
+            tracing::warn!(secret = %name, error = chain(&error), "a probe is left behind");
+        }
+    }
 }
 
 /// Makes a value for a probe.

@@ -42,7 +42,11 @@ impl Service {
         spec: FabricSpec,
         login: Option<Login>,
     ) -> Result<Applied, ServiceError> {
-        let _alone = self.declaring.lock().await;
+        let _alone = {
+            let known = || self.read(&spec.id, |fabric| fabric.spec.secret_archive.clone());
+            let archive = || known().unwrap_or_else(|_none| spec.secret_archive.clone());
+            self.alone_with_archive(&spec.id, archive).await?
+        };
         // Older names come with whole inventories, and what is this fabric's already needs no right.
         let by = Declarer::of_some("keyturn", &|_name| false);
         let id = spec.id.clone();
@@ -117,24 +121,28 @@ impl Service {
         fabric: &FabricId,
         change: &ArchiveChange,
     ) -> Result<(), ServiceError> {
-        let _alone = self.declaring.lock().await;
-        let keeper = self.keeper(fabric)?;
-        let (before, policy) =
-            (keeper.journal.read(|fabric| fabric.spec.clone()), self.parts.policy);
-        let archive = change.apply(before.secret_archive.as_ref());
-        let archive = archive.map_err(|source| ServiceError::Inventory { source })?;
-        if archive == before.secret_archive {
-            return Ok(());
-        }
+        let policy = self.parts.policy;
         let admit = move |fabric: &Fabric| {
             plan::guard::admit(fabric, &policy, &Request::Verify(BTreeSet::new()))
                 .map_err(|refusal| ServiceError::Refused { refusal })
         };
+        let changed = |before: Option<&SecretArchive>| {
+            change.apply(before).map_err(|source| ServiceError::Inventory { source })
+        };
+        let keeper = self.keeper(fabric)?;
+        let known = || keeper.journal.read(|fabric| fabric.spec.secret_archive.clone());
+        if changed(known().as_ref())? == known() {
+            return Ok(());
+        }
         // Before anything is tried out, and once more when it is written.
         keeper.journal.read(admit)?;
-        let known = before.secret_archive.clone();
+        let wanted = || changed(known().as_ref()).ok().flatten();
+        let _alone = self.alone_with_archive(fabric, wanted).await?;
+        // It may have been deleted meanwhile.
+        let keeper = self.keeper(fabric)?;
+        let before = keeper.journal.read(|fabric| fabric.spec.clone());
+        let archive = changed(before.secret_archive.as_ref())?;
         let spec = FabricSpec { secret_archive: archive, ..before };
-        self.check_archive(known.as_ref(), &spec).await?;
         let (at, name) = ((self.parts.clock)(), fabric.name().clone());
         let decide = move |fabric: &Fabric| {
             admit(fabric)?;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::execute::Settings;
-use controller::inventory::SecretArchive;
+use controller::inventory::{CurrentPasswords, Inventory, SecretArchive};
 use controller::model::OperationState;
+use controller::naming::SecretName;
 use controller::plan::Request;
 use controller::rollback::RollbackGuard;
 use controller::service::{Archives as CustomerArchives, Found, Service, ServiceError};
@@ -18,21 +19,25 @@ const CUSTOMER: &str = "https://customer.example.net";
 
 /// The vaults of customers: one.
 #[derive(Clone, Debug)]
-struct Customers(MemoryVault);
+struct Customers(Arc<dyn Vault>);
 
 impl CustomerArchives for Customers {
     fn open(&self, archive: &SecretArchive) -> Result<Arc<dyn Vault>, VaultError> {
         assert_eq!(archive.vault_uri, CUSTOMER);
-        Ok(Arc::new(self.0.clone()))
+        Ok(Arc::clone(&self.0))
     }
 }
 
 async fn start(world: &World, customer: &MemoryVault) -> Arc<Service> {
+    start_with(world, Arc::new(customer.clone())).await
+}
+
+async fn start_with(world: &World, customer: Arc<dyn Vault>) -> Arc<Service> {
     let archives = Archives {
         store: Arc::new(world.store.reopen()),
         vault: Arc::new(world.vault.clone()),
         rollback: RollbackGuard::none(),
-        customers: Arc::new(Customers(customer.clone())),
+        customers: Arc::new(Customers(customer)),
     };
     start_over(archives, Settings::default(), &world.auditor, &world.devices).await
 }
@@ -97,20 +102,7 @@ async fn from_the_next_rotation_on_secrets_are_copied_and_references_point_to_th
 async fn a_vault_that_takes_nothing_is_found_out_when_it_is_declared() {
     let (world, customer) = with_customer(true).await;
     customer.faults().set(VaultFault::ReadOnly);
-    let inventory = controller::inventory::Inventory::parse(
-        "fabric.toml",
-        ".".as_ref(),
-        &world.inventory,
-        None,
-    );
-    let inventory = inventory.unwrap();
-    let passwords = controller::inventory::CurrentPasswords::parse(
-        "passwords.toml",
-        &world.passwords,
-        &inventory,
-        None,
-    );
-    let error = world.service.apply(inventory, passwords.unwrap()).await.unwrap_err();
+    let error = apply(&world.service, &world.inventory, &world.passwords).await.unwrap_err();
     let ServiceError::Archive { vault, .. } = &error else { panic!("{error:?}") };
     assert_eq!(vault, CUSTOMER);
     assert!(error.hint().unwrap().contains("Key Vault Secrets Officer"), "{:?}", error.hint());
@@ -184,9 +176,8 @@ async fn a_copy_that_was_changed_or_removed_is_found_by_comparing() {
     customer.disable(&name, &version).await.unwrap();
     customer.replace(&other, &changed, &Password::new("Other-1".to_owned()).unwrap());
     let compared = world.service.verify_archive(&world.fabric()).await.unwrap();
-    let found = |name: &controller::naming::SecretName| {
-        compared.iter().find(|one| one.name == *name).map(|one| one.found)
-    };
+    let found =
+        |name: &SecretName| compared.iter().find(|one| one.name == *name).map(|one| one.found);
     assert_eq!((found(&name), found(&other)), (Some(Found::Missing), Some(Found::Different)));
     assert_eq!(compared.iter().filter(|one| one.found == Found::Same).count(), 4);
 }
@@ -251,4 +242,45 @@ async fn a_silent_vault_is_told_and_has_everything_once_it_answers() {
     world.service.retry_archive(&world.fabric()).unwrap();
     settled(&world).await;
     assert_eq!(customer.len(), 6);
+}
+
+/// Applies the world's inventory.
+async fn apply(service: &Service, inventory: &str, passwords: &str) -> Result<(), ServiceError> {
+    let inventory = Inventory::parse("f", ".".as_ref(), inventory, None).unwrap();
+    let passwords = CurrentPasswords::parse("p", passwords, &inventory, None).unwrap();
+    service.apply(inventory, passwords).await.map(drop)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_vault_of_one_fabric_holds_no_other_fabric_up() {
+    let (world, customer) = with_customer(false).await;
+    world.adopt().await;
+    customer.faults().set(VaultFault::Silent);
+    let other = used(&world.inventory).replace("resourceGroups/lab", "resourceGroups/other");
+    let other = other.replace("networkFabrics/lab", "networkFabrics/other");
+    let (service, passwords) = (Arc::clone(&world.service), world.passwords.clone());
+    let stuck = tokio::spawn(async move { apply(&service, &other, &passwords).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = tokio::time::Instant::now();
+    world.service.purge_due(&world.fabric()).await.unwrap();
+    assert_eq!(world.apply().await.unchanged, 3);
+    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert!(!stuck.is_finished());
+    let refused = stuck.await.unwrap().unwrap_err();
+    assert!(matches!(refused, ServiceError::Archive { .. }), "{refused}");
+    assert_eq!(world.service.fabrics(), [world.fabric()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_vault_was_tried_out_with_is_removed_however_that_ends() {
+    let (world, customer) = with_customer(true).await;
+    // The answer to the set is lost; or the secret cannot be read.
+    for (call, fault) in [(0, VaultFault::DownAfter), (1, VaultFault::DownBefore)] {
+        customer.faults().once(call, fault);
+        let refused = apply(&world.service, &world.inventory, &world.passwords).await.unwrap_err();
+        assert!(matches!(refused, ServiceError::Archive { .. }), "{refused}");
+        assert!(customer.is_empty(), "{fault:?} at call {call}");
+    }
+    apply(&world.service, &world.inventory, &world.passwords).await.unwrap();
+    assert!(customer.is_empty());
 }
