@@ -51,12 +51,12 @@ pub fn name(fabric: &FabricId, profile: &ProfileName, device: Option<&ResourceNa
     joined(fabric, profile.as_str(), &hash)
 }
 
-/// Returns the name of the secret by which it is tried out whether a vault takes secrets of a
-/// fabric. No user profile has it: their names have no `/`.
+/// Returns the name of the secret by which it is tried out, this `once`, whether a vault takes
+/// secrets of a fabric. No user profile has it: their names have no `/`.
 #[must_use]
-pub fn probe(fabric: &FabricId) -> SecretName {
+pub fn probe(fabric: &FabricId, once: &str) -> SecretName {
     const PROBE: &str = "keyturn/probe";
-    joined(fabric, PROBE, &hash(fabric, PROBE, None))
+    joined(fabric, PROBE, &hash(fabric, &format!("{PROBE}/{once}"), None))
 }
 
 fn joined(fabric: &FabricId, user: &str, hash: &str) -> SecretName {

@@ -200,3 +200,12 @@ proptest! {
         prop_assert_eq!(one == other, name(&one) == name(&other));
     }
 }
+
+#[test]
+fn every_probe_has_a_name_of_its_own() {
+    let fabric = FabricId::new(ZERO, "exampleRG", "exampleFabric").unwrap();
+    let (one, other) = (probe(&fabric, "1"), probe(&fabric, "2"));
+    assert_ne!(one, other);
+    assert!(one.as_str().contains("-keyturn-probe-devicePassword-"), "{one}");
+    assert_eq!(one, probe(&fabric, "1"));
+}

@@ -252,8 +252,10 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let failed = |source| archive_error(archive, source);
         let sink = open(&*self.parts.archives, archive)?;
+        // A name that was never used: one that is deleted already would have to be recovered, which
+        // is a right that nothing else needs.
         let once = uuid::Uuid::new_v4().to_string();
-        let (name, tag, value) = (naming::probe(fabric), Tag::new(&once), random()?);
+        let (name, tag, value) = (naming::probe(fabric, &once), Tag::new(&once), random()?);
         let version = match sink.put(&name, &tag, &value).await {
             Ok(version) => version,
             Err(error) => {

@@ -1,16 +1,19 @@
 //! Copies of secrets in the customer's own vault.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use controller::execute::Settings;
-use controller::inventory::{CurrentPasswords, Inventory, SecretArchive};
+use controller::inventory::{ArchiveIdentity, CurrentPasswords, Inventory, SecretArchive};
 use controller::model::OperationState;
 use controller::naming::SecretName;
 use controller::plan::Request;
 use controller::rollback::RollbackGuard;
 use controller::service::{Archives as CustomerArchives, Found, Service, ServiceError};
-use controller::vault::{MemoryVault, Vault, VaultError, VaultFault};
+use controller::vault::{MemoryVault, Tag, Vault, VaultError, VaultFault, VersionInfo};
+use protocol::id::SecretVersion;
 use protocol::password::Password;
 
 use crate::world::{Archives, World, start_over, world};
@@ -283,4 +286,65 @@ async fn what_a_vault_was_tried_out_with_is_removed_however_that_ends() {
     }
     apply(&world.service, &world.inventory, &world.passwords).await.unwrap();
     assert!(customer.is_empty());
+}
+
+/// A vault that keeps the names of what was removed, and lets nobody recover any of it.
+#[derive(Debug)]
+struct NoRecovery(MemoryVault, Mutex<BTreeSet<SecretName>>);
+
+#[async_trait]
+impl Vault for NoRecovery {
+    async fn put_all(
+        &self,
+        items: &[(SecretName, Tag, &Password)],
+    ) -> Result<Vec<SecretVersion>, VaultError> {
+        let removed = self.1.lock().unwrap().clone();
+        match items.iter().find(|(name, ..)| removed.contains(name)) {
+            Some((name, ..)) => Err(VaultError::Deleted { name: name.clone() }),
+            None => self.0.put_all(items).await,
+        }
+    }
+
+    async fn get_all(
+        &self,
+        items: &[(SecretName, SecretVersion)],
+    ) -> Result<Vec<Password>, VaultError> {
+        self.0.get_all(items).await
+    }
+
+    async fn versions(&self, name: &SecretName) -> Result<Vec<VersionInfo>, VaultError> {
+        self.0.versions(name).await
+    }
+
+    async fn disable(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        self.0.disable(name, version).await
+    }
+
+    async fn purge(&self, name: &SecretName, version: &SecretVersion) -> Result<(), VaultError> {
+        self.1.lock().unwrap().insert(name.clone());
+        self.0.purge(name, version).await
+    }
+
+    fn uri(&self) -> String {
+        self.0.uri()
+    }
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_is_tried_out_again_without_a_right_to_recover() {
+    let (mut world, customer) = with_customer(true).await;
+    let removed = Mutex::default();
+    world.service = start_with(&world, Arc::new(NoRecovery(customer, removed))).await;
+    world.adopt().await;
+    // Another identity: what it may do is tried out.
+    let own = "associated-identity = { identity-type = \"SystemAssignedIdentity\" }";
+    let (from, to) = (format!("\"{CUSTOMER}\""), format!("\"{CUSTOMER}\", {own}"));
+    world.inventory = world.inventory.replace(&from, &to);
+    apply(&world.service, &world.inventory, &world.passwords).await.unwrap();
+    let archive = world.service.archive_status(&world.fabric()).unwrap().archive.unwrap();
+    assert_eq!(archive.associated_identity, Some(ArchiveIdentity::SystemAssigned));
 }
