@@ -3,6 +3,7 @@
 //! Whoever opens it has every password, so that it wants the right to read them all.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -11,8 +12,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::Native;
 use crate::access::{Right, Scope};
@@ -30,6 +33,11 @@ const RECIPIENTS_MAX: usize = 8;
 
 /// Parts of the answer that wait for the caller at most, each of some 64 KiB.
 const PARTS_MAX: usize = 16;
+
+/// How long a caller may take for one part, and for all of them: as long as a backup is made nobody
+/// else can make one, and a copy of the vault lies beside it.
+const PART_MAX: Duration = Duration::from_secs(60);
+const ALL_PARTS_MAX: Duration = Duration::from_secs(3_600);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -52,8 +60,8 @@ pub(super) async fn back_up(
     let on = format!("{BACKUP_PATH} for {}", to.join(", "));
     let service = native.door.open(&caller, action, Right::Reveal, Scope::Everything, &on).await?;
     let (parts, mut sent) = mpsc::channel(PARTS_MAX);
-    let service = service.clone();
-    let work = async move { service.back_up_vault(recipients, Box::new(Parts(parts))).await };
+    let (service, parts) = (service.clone(), Parts::new(parts));
+    let work = async move { service.back_up_vault(recipients, Box::new(parts)).await };
     let work = tokio::spawn(work);
     // Nothing is answered before there is something: until then an error has its own answer.
     let Some(first) = sent.recv().await else {
@@ -118,17 +126,81 @@ fn answer(first: Bytes, sent: mpsc::Receiver<Bytes>, work: Work) -> Response {
     response
 }
 
-/// Hands parts of the file to the answer; used outside of the runtime's threads.
-struct Parts(mpsc::Sender<Bytes>);
+/// Hands parts of the file to the answer; used outside of the runtime's threads. Whoever does not
+/// read is given up.
+struct Parts {
+    to: mpsc::Sender<Bytes>,
+    runtime: Handle,
+    until: Instant,
+}
+
+impl Parts {
+    /// Has the time begin. To be called by the runtime.
+    fn new(to: mpsc::Sender<Bytes>) -> Self {
+        Self { to, runtime: Handle::current(), until: Instant::now() + ALL_PARTS_MAX }
+    }
+}
 
 impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Bytes::copy_from_slice(bytes));
-        sent.map_err(|_gone| io::ErrorKind::BrokenPipe)?;
+        let sending = self.to.send(Bytes::copy_from_slice(bytes));
+        let until = self.until.min(Instant::now() + PART_MAX);
+        let sent = self.runtime.block_on(async { timeout_at(until, sending).await });
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the caller does not read it");
+        sent.map_err(|_elapsed| late())?.map_err(|_gone| io::ErrorKind::BrokenPipe)?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+
+    /// Writes parts until that fails, and says how many were taken and why no more.
+    fn write_all(mut parts: Parts) -> JoinHandle<(usize, io::ErrorKind)> {
+        spawn_blocking(move || {
+            let mut taken = 0;
+            loop {
+                match parts.write(b"a part") {
+                    Ok(_all) => taken += 1,
+                    Err(error) => return (taken, error.kind()),
+                }
+            }
+        })
+    }
+
+    /// Lets time pass as long as somebody waits outside of the runtime.
+    async fn pass_until_done<T>(waits: &JoinHandle<T>) {
+        while !waits.is_finished() {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_does_not_read_is_given_up() {
+        let (to, mut sent) = mpsc::channel(2);
+        let writing = write_all(Parts::new(to));
+        pass_until_done(&writing).await;
+        assert_eq!(writing.await.unwrap(), (2, io::ErrorKind::TimedOut));
+        assert!(sent.recv().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_reads_a_little_now_and_then_is_given_up_in_the_end() {
+        let (to, mut sent) = mpsc::channel(1);
+        let parts = Parts::new(to);
+        tokio::time::advance(ALL_PARTS_MAX + Duration::from_secs(1)).await;
+        let writing = write_all(parts);
+        let reading = tokio::spawn(async move { while sent.recv().await.is_some() {} });
+        assert_eq!(writing.await.unwrap().1, io::ErrorKind::TimedOut);
+        reading.await.unwrap();
     }
 }
