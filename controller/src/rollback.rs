@@ -23,17 +23,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use protocol::id::{FabricId, SecretVersion};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 pub use self::error::{RollbackError, Suspicion};
 use self::note::{Noted, NotedJournal};
+use crate::disk::{DiskError, file};
 use crate::store::{Revision, Store, StoreError};
 use crate::vault::{Mark, Vault, VaultError};
 
 /// The note's file in the data directory.
 pub const MARK_FILE: &str = "vault.mark";
+
+/// The longest that the note's disk may take. Those that wait for another's note wait for its vault,
+/// too.
+const NOTE_MAX: Duration = Duration::from_secs(30);
+const TURN_MAX: Duration = Duration::from_secs(300);
 
 /// Guards a vault and a store. Clones share it.
 #[derive(Clone)]
@@ -43,10 +51,14 @@ struct Guarded {
     file: PathBuf,
     vault: Arc<dyn Vault>,
     store: Arc<dyn Store>,
-    noted: Mutex<Noted>,
+    noted: Arc<Mutex<Noted>>,
+    write: Write,
     /// Set for good: only a start looks anew.
     suspicion: OnceLock<Suspicion>,
 }
+
+/// Writes a note, durably; called outside of the runtime's threads.
+type Write = Arc<dyn Fn(&Path, &str) -> Result<(), RollbackError> + Send + Sync>;
 
 impl fmt::Debug for RollbackGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,10 +85,19 @@ impl RollbackGuard {
         vault: Arc<dyn Vault>,
         store: Arc<dyn Store>,
     ) -> Result<Self, RollbackError> {
+        Self::open_with(dir, vault, store, Arc::new(note::write)).await
+    }
+
+    async fn open_with(
+        dir: &Path,
+        vault: Arc<dyn Vault>,
+        store: Arc<dyn Store>,
+        write: Write,
+    ) -> Result<Self, RollbackError> {
         let file = dir.join(MARK_FILE);
         let (suspicion, noted) = look(&file, &*vault, &*store).await?;
-        let (noted, held) = (Mutex::new(noted), OnceLock::new());
-        let guarded = Guarded { file, vault, store, noted, suspicion: held };
+        let (noted, held) = (Arc::new(Mutex::new(noted)), OnceLock::new());
+        let guarded = Guarded { file, vault, store, noted, write, suspicion: held };
         match suspicion {
             Some(suspicion) => {
                 let _first = guarded.suspicion.set(suspicion);
@@ -187,7 +208,8 @@ async fn heads(store: &dyn Store) -> Result<BTreeMap<String, NotedJournal>, Roll
 impl Guarded {
     /// Raises the mark, and then the note.
     async fn raise(&self, exposed: Option<(&FabricId, Revision)>) -> Result<(), RollbackError> {
-        let mut noted = self.noted.lock().await;
+        let noted = timeout(TURN_MAX, Arc::clone(&self.noted).lock_owned()).await;
+        let noted = noted.map_err(|_elapsed| self.late("wait for the turn to write", TURN_MAX))?;
         let mark = self.vault.mark().await.map_err(of_vault)?;
         if let Some(suspicion) = mark.as_ref().and_then(|mark| noted.suspects(mark)) {
             let _first = self.suspicion.set(suspicion.clone());
@@ -202,9 +224,36 @@ impl Guarded {
         }
         let text = next.render()?;
         self.vault.raise_mark(next.serial, &text).await.map_err(of_vault)?;
-        note::write(&self.file, &text)?;
-        *noted = next;
-        Ok(())
+        self.note(noted, next, text).await
+    }
+
+    /// Writes the note, outside of the runtime's threads. Where that takes too long, nobody writes
+    /// another one before it has ended: the file must never become older.
+    async fn note(
+        &self,
+        mut noted: OwnedMutexGuard<Noted>,
+        next: Noted,
+        text: String,
+    ) -> Result<(), RollbackError> {
+        let (write, file) = (Arc::clone(&self.write), self.file.clone());
+        let writing = tokio::task::spawn_blocking(move || {
+            write(&file, &text)?;
+            *noted = next;
+            Ok(())
+        });
+        match timeout(NOTE_MAX, writing).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(stopped)) => {
+                let source = file::failed(&self.file, "write", std::io::Error::other(stopped));
+                Err(RollbackError::Disk { source })
+            }
+            Err(_elapsed) => Err(self.late("write", NOTE_MAX)),
+        }
+    }
+
+    fn late(&self, doing: &'static str, time: Duration) -> RollbackError {
+        let (file, seconds) = (self.file.clone(), time.as_secs());
+        RollbackError::Disk { source: DiskError::TimedOut { file, doing, seconds } }
     }
 }
 

@@ -353,3 +353,46 @@ async fn another_vault_in_place_of_the_one_with_the_passwords_exposes_nothing() 
     assert_eq!(accepted, Some(Suspicion::VaultOther));
     open("https://two.example").await.check().unwrap();
 }
+
+/// A disk that hangs until somebody lets it go on.
+struct Hanging(std::sync::mpsc::Sender<()>, Write);
+
+fn hanging() -> Hanging {
+    let (go_on, waits) = std::sync::mpsc::channel();
+    let waits = std::sync::Mutex::new(waits);
+    let write = move |file: &Path, text: &str| {
+        // Nobody lets it go on any more: it need not wait.
+        let _let_go = waits.lock().unwrap().recv();
+        note::write(file, text)
+    };
+    Hanging(go_on, Arc::new(write))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_exposures_up_for_a_time_and_never_the_runtime() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Arc::new(crate::vault::MemoryVault::new(Arc::new(|| 0)));
+    let store = Arc::new(crate::store::MemoryStore::new());
+    let at = store.append(&fabric(), Revision(0), &["{}".to_owned()]).await.unwrap();
+    let Hanging(go_on, write) = hanging();
+    // The start has a note of its own.
+    go_on.send(()).unwrap();
+    let guard = RollbackGuard::open_with(dir.path(), vault, store, write).await.unwrap();
+    let exposes = || {
+        let guard = guard.clone();
+        tokio::spawn(async move { guard.before_exposure(&fabric(), at).await })
+    };
+    for late in [exposes(), exposes()] {
+        while !late.is_finished() {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let error = late.await.unwrap().unwrap_err();
+        let RollbackError::Disk { source: DiskError::TimedOut { .. } } = error else {
+            panic!("{error:?}")
+        };
+    }
+    drop(go_on);
+    exposes().await.unwrap().unwrap();
+    let noted = Noted::read(&dir.path().join(MARK_FILE)).unwrap().unwrap().unwrap();
+    assert!(!noted.journals.is_empty());
+}
