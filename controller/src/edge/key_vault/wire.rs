@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::Response;
 use protocol::id::{ResourceName, SecretVersion};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::name::bad;
@@ -36,7 +36,9 @@ const SECONDS_A_DAY: u64 = 24 * 3_600;
 /// What is sent to set a secret.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
-    value: Option<String>,
+    /// Overwritten also where the rest is refused.
+    #[serde(default, deserialize_with = "secret")]
+    value: Option<Zeroizing<String>>,
     #[serde(flatten)]
     rest: Updated,
 }
@@ -70,12 +72,17 @@ pub(super) struct Sealed {
     pub(super) value: String,
 }
 
+fn secret<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Zeroizing<String>>, D::Error> {
+    Option::<String>::deserialize(given).map(|value| value.map(Zeroizing::new))
+}
+
 impl Wanted {
     /// Takes what was sent apart, and checks it.
     pub(super) fn taken(self) -> Result<(SecretValue, Properties), ApiError> {
         let change = self.rest.taken()?;
-        let value = self.value.ok_or_else(|| bad("The parameter value is missing."))?;
-        let value = SecretValue::new(value).map_err(|error| bad(format!("Failed to {error}.")))?;
+        let mut value = self.value.ok_or_else(|| bad("The parameter value is missing."))?;
+        let value = SecretValue::new(std::mem::take(&mut *value))
+            .map_err(|error| bad(format!("Failed to {error}.")))?;
         let Change { enabled, not_before, expires, content_type, tags } = change;
         let (enabled, tags) = (enabled.unwrap_or(true), tags.unwrap_or_default());
         Ok((value, Properties { enabled, not_before, expires, content_type, tags }))
@@ -316,4 +323,28 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, A
         ))
     })?;
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_in_memory_that_is_overwritten_whatever_is_wrong_with_the_rest() {
+        // Its type is what sees to that.
+        let value = |wanted: &Wanted| -> Option<Zeroizing<String>> { wanted.value.clone() };
+        let refused = |rest: &str| {
+            let wanted: Wanted = parse(format!("{{{rest}}}").as_bytes()).unwrap();
+            (value(&wanted).map(|value| value.len()), wanted.taken().is_err())
+        };
+        let long = "x".repeat(CONTENT_TYPE_CHARACTERS_MAX + 1);
+        let long = format!(r#""value": "Canary-1", "contentType": "{long}""#);
+        assert_eq!(refused(&long), (Some(8), true));
+        let attributes = r#""value": "Canary-1", "attributes": {"nbf": 2, "exp": 1}"#;
+        assert_eq!(refused(attributes), (Some(8), true));
+        assert_eq!(refused(r#""value": "Canary-1""#), (Some(8), false));
+        for none in ["", r#""value": null"#] {
+            assert_eq!(refused(none), (None, true), "{none}");
+        }
+    }
 }
