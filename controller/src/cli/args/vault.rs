@@ -67,7 +67,7 @@ pub struct Rekey {
     /// Make the new key from the passphrase in this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub new_passphrase_file: Option<PathBuf>,
-    /// Have the new key wrapped by the newest version of the key that `wrapped-key` under [vault] names
+    /// Have the new key wrapped, as `wrapped-key` under [vault] says
     #[arg(long, conflicts_with_all = ["new_passphrase", "new_passphrase_file"])]
     pub new_wrapped: bool,
     /// Make the new key's file here, or take the one that is here, and leave the old file alone
