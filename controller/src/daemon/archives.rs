@@ -82,31 +82,29 @@ fn managed(identity: &ArchiveIdentity) -> ManagedIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RemoteVaultConfig;
 
     const OWN: &str = "https://vault.own.example";
 
     fn archive(uri: &str) -> SecretArchive {
-        SecretArchive {
-            vault_uri: uri.to_owned(),
-            key_vault_id: None,
-            use_key_vault: true,
-            associated_identity: None,
-        }
+        SecretArchive::of(Some(uri), None, true, None).unwrap()
     }
 
-    #[test]
-    fn a_resource_is_trusted_with_the_configured_vault_and_with_none_that_an_inventory_names() {
+    #[tokio::test]
+    async fn a_resource_is_trusted_with_the_configured_vault_and_with_none_that_an_inventory_names()
+    {
         let resource = Some("https://vault.azure.net".to_owned());
-        let access = AzureAccess { resource: resource.clone(), ..AzureAccess::default() };
+        let access = AzureAccess { resource, ..AzureAccess::default() };
         let known = AzureVaultConfig { uri: OWN.to_owned(), id: None, access };
         let vaults = vec![RemoteVaultConfig::Azure(known)];
-        let archives = RemoteArchives::new(ArchiveConfig { vaults, ..ArchiveConfig::default() });
-        let resource_of = |uri| match archives.way_to(&archive(uri)) {
-            RemoteVaultConfig::Azure(vault) => vault.access.resource,
-        };
-        assert_eq!(resource_of(OWN), resource);
+        let config = ArchiveConfig { vaults, ..ArchiveConfig::default() };
+        let archives = RemoteArchives::open(&config).await.unwrap();
+        let opened = Archives::open(&archives, &archive(OWN)).unwrap();
+        assert!(Arc::ptr_eq(&opened, archives.known.get(OWN).unwrap()));
         for other in ["https://evil.example", "https://kv.vault.azure.net"] {
-            assert_eq!(resource_of(other), None, "{other}");
+            let opened = Archives::open(&archives, &archive(other)).unwrap();
+            assert_eq!(opened.uri(), other);
+            assert_eq!(archives.azure(&archive(other)).access.resource, None, "{other}");
         }
     }
 }

@@ -48,7 +48,7 @@ fn tokens_that_are_elsewhere_are_read_with_what_they_are_for() {
 fn a_local_secret_is_found_below_the_folder_of_all_of_them() {
     let config = parse(&full()).unwrap();
     let crate::identity::Principal::Application { credential, .. } =
-        config.archive.azure.identity.principal
+        config.archive.identity.principal
     else {
         panic!("no application")
     };
