@@ -20,6 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 use self::paging::Paging;
 use super::answer::ApiError;
@@ -54,6 +55,8 @@ struct Shelf {
     uri: Arc<str>,
     retention: Duration,
     paging: Arc<Paging>,
+    /// Turns to restore a backup.
+    restoring: Arc<Semaphore>,
 }
 
 /// Returns the routes, each open to whoever has a token with the right to it.
@@ -61,8 +64,9 @@ pub fn routes(desk: &Arc<Desk>, admission: &Admission, settings: &Settings) -> R
     let limits = Limits::in_ten_seconds(settings.reads_max, settings.writes_max);
     let gate = Gate::new(admission, desk.auditor(), limits);
     let (door, uri) = (Door::before(desk), desk.uri().into());
-    let paging = Arc::new(Paging::new());
-    let shelf = Shelf { door, uri, retention: settings.retention, paging };
+    let (paging, restoring) =
+        (Arc::new(Paging::new()), Arc::new(Semaphore::new(backup::RESTORED_AT_ONCE)));
+    let shelf = Shelf { door, uri, retention: settings.retention, paging, restoring };
     let challenge = answer::Challenge::of(settings);
     table()
         .router()

@@ -2,6 +2,7 @@
 //! can ask for them.
 
 mod devices;
+mod restoring;
 mod rights;
 mod secrets;
 
