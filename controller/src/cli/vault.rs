@@ -54,7 +54,8 @@ async fn rekey(config: &Config, wanted: &Rekey, terminal: &mut Terminal) -> Resu
         Some(Settled::NewKey) => terminal.say("an earlier change of the key had been done"),
     }
     terminal.say(
-        "the old key opens older copies of the vault's file only; keep it as long as you keep them",
+        "the old key, beside the new one with `.was-` and its id in its name, opens older copies of the \
+         vault's file only; keep it elsewhere for as long as you keep them",
     );
     if wanted.to_key_file.is_some() {
         terminal.say("tell the daemon where the new key is before you start it: see docs/vault.md");

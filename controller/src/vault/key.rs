@@ -15,6 +15,7 @@ mod terminal;
 mod wrapped;
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -28,7 +29,7 @@ pub use self::passphrase::{
 pub use self::wrapped::{KeyVaultWrapper, WrapError, Wrapped, Wrapper, Wrapping};
 use super::VaultError;
 use super::cipher::{Cipher, KEY_BYTES, KeyBytes};
-use crate::disk::file::{beside, create_private, replace_private, take_place};
+use crate::disk::file::{beside, create_private, failed, replace_private, take_place};
 
 /// The key's file in the data directory.
 pub const KEY_FILE: &str = "vault.key";
@@ -38,6 +39,12 @@ pub const KEY_CREDENTIAL: &str = "keyturn-vault-key";
 
 /// What a key file's name ends with until the vault has that key.
 const NEXT: &str = ".next";
+
+/// What stands between a key file's name and the id of the key that the vault had before.
+const WAS: &str = ".was-";
+
+/// The same for one that a change of the key has made and the vault did not get.
+const UNUSED: &str = ".unused-";
 
 /// Where the key is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +108,7 @@ impl KeySource {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
         let source = Self::find_among(data_dir, key_file, passphrase_file, credentials.as_deref());
         match source {
-            Self::File(file) if is_locked(&file) && terminal::is_there() => {
+            Self::File(file) if needs_passphrase(&file) && terminal::is_there() => {
                 Self::Passphrase { file, from: PassphraseSource::Terminal }
             }
             source => source,
@@ -224,17 +231,42 @@ impl KeySource {
         Ok(key)
     }
 
-    /// Gives the key beside this one its name: the vault has that key now.
+    /// Gives the key beside this one its name: the vault has that key now. This one, which opens older
+    /// copies of the vault, stays under a name of its own.
     pub(super) fn take_next(&self) -> Result<(), VaultError> {
+        let was = self.aside(WAS);
+        match std::fs::hard_link(self.path(), &was) {
+            Ok(()) => {}
+            // Killed behind this the last time; or there is no key that could be kept.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {}
+            Err(source) => return Err(failed(&was, "make", source).into()),
+        }
         Ok(take_place(&beside(self.path(), NEXT), self.path())?)
     }
 
-    /// Removes the key beside this one, which the vault never had.
+    /// Puts the key beside this one aside, which the vault does not have. It is not removed: what lies
+    /// there as the vault may be an older copy of one that has it.
     pub(super) fn drop_next(&self) -> Result<(), VaultError> {
         let next = beside(self.path(), NEXT);
-        Ok(std::fs::remove_file(&next)
-            .map_err(|source| crate::disk::file::failed(&next, "remove", source))?)
+        Ok(take_place(&next, &self.at(next.clone()).aside_of(self.path(), UNUSED))?)
     }
+
+    fn aside(&self, what: &str) -> PathBuf {
+        self.aside_of(self.path(), what)
+    }
+
+    /// Returns a name beside `path` that no other key has.
+    fn aside_of(&self, path: &Path, what: &str) -> PathBuf {
+        // A damaged file names no key.
+        let id = self.id().ok().flatten().unwrap_or_else(|| "damaged".to_owned());
+        beside(path, &format!("{what}{id}"))
+    }
+}
+
+/// Tells whether a key needs a passphrase, or the one that a change has put beside it.
+fn needs_passphrase(file: &Path) -> bool {
+    is_locked(file) || is_locked(&beside(file, NEXT))
 }
 
 impl NewKey {

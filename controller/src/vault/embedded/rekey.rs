@@ -72,7 +72,7 @@ impl fmt::Debug for Steps {
 /// Which key a vault was found to have after a change of its key was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The old one: the new key's file was removed.
+    /// The old one: the new key's file was put aside.
     OldKey,
     /// The new one: its file has taken the place of the old one.
     NewKey,

@@ -94,6 +94,57 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+/// The key that was put aside, of which there is one.
+fn aside(dir: &Path, what: &str) -> PathBuf {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let is_one = |file: &PathBuf| file.display().to_string().contains(what);
+    let all: Vec<PathBuf> = files.filter(is_one).collect();
+    assert_eq!(all.len(), 1, "{what}");
+    all.into_iter().next().unwrap()
+}
+
+fn was(dir: &Path) -> PathBuf {
+    aside(dir, "vault.key.was-")
+}
+
+#[tokio::test]
+async fn the_old_key_stays_and_opens_older_copies() {
+    let home = home(false).await;
+    let older = copy(home.path());
+    let old = text(home.source.path());
+    let done = home.rekey(&NewKey::Random, &Steps::default()).await.unwrap();
+    let kept = was(home.path());
+    assert!(kept.display().to_string().ends_with(&done.was), "{}", kept.display());
+    assert_eq!(text(&kept), old);
+    fs::copy(&kept, older.path().join("vault.key")).unwrap();
+    home.assert_whole(older.path(), &moved(&home.source, older.path())).await;
+}
+
+#[tokio::test]
+async fn the_newest_vaults_key_outlives_an_older_copy_in_its_place() {
+    let home = home(false).await;
+    let older = copy(home.path());
+    let stopped = Steps::told(|step| match step {
+        RekeyStep::TakePlace => Err(VaultError::Cipher { doing: "go on" }),
+        _ => Ok(()),
+    });
+    home.rekey(&NewKey::Random, &stopped).await.unwrap_err();
+    let newest = copy(home.path());
+    // Somebody brings the older vault back; it opens with the key that it has.
+    for file in ["vault.db", "vault.db-wal", "vault.db-shm"] {
+        let (from, to) = (older.path().join(file), home.path().join(file));
+        let _absent = fs::remove_file(&to);
+        let _absent = fs::copy(from, to);
+    }
+    let settled = home.assert_whole(home.path(), &home.source).await;
+    assert_eq!(settled, Some(Settled::OldKey));
+    // The newest one has the other key, which is still there.
+    let unused = aside(home.path(), "vault.key.unused-");
+    let _absent = fs::remove_file(newest.path().join("vault.key.next"));
+    fs::copy(unused, newest.path().join("vault.key")).unwrap();
+    home.assert_whole(newest.path(), &moved(&home.source, newest.path())).await;
+}
+
 /// Tells whether any file of the directory contains these bytes.
 fn on_disk(dir: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(dir).unwrap().any(|entry| {
@@ -316,7 +367,9 @@ async fn a_service_that_does_not_unwrap_is_told_from_a_wrong_key_and_from_damage
     service.is_down.store(false, Relaxed);
     home.rekey(&NewKey::Wrapped(by.clone()), &Steps::default()).await.unwrap();
     let good = text(plain.path());
-    assert!(!on_disk(home.path(), before.lines().nth(1).unwrap().as_bytes()), "the old key");
+    let old = before.lines().nth(1).unwrap().as_bytes();
+    fs::remove_file(was(home.path())).unwrap();
+    assert!(!on_disk(home.path(), old), "the old key");
     let told = async |source: &KeySource| {
         let error = open(home.path(), source).await.unwrap_err();
         assert!(error.hint().is_some(), "{error}");
