@@ -2,8 +2,8 @@
 //! no more.
 //!
 //! Source: Kubernetes API reference, core/v1 `Secret`, and "Kubernetes API Concepts". The crate `kube`
-//! finds the cluster, shows who Keyturn is and makes connections; requests and answers are ours, since
-//! `kube` logs answers that it cannot read, and its copies of values stay in memory: `docs/adr/0018`.
+//! knows kubeconfig files and writes requests; they are sent, and answers read, by the HTTP client of
+//! the house: `docs/adr/0018` says why.
 //!
 //! Values are in memory that is overwritten, and in no error or log. What is only looked at is asked
 //! for without its values (`PartialObjectMetadata`). Every request may be made twice: what is created
@@ -17,7 +17,11 @@ mod client;
 mod connect;
 mod error;
 #[cfg(feature = "kubernetes")]
+mod place;
+#[cfg(feature = "kubernetes")]
 mod wire;
+#[cfg(feature = "kubernetes")]
+mod yaml;
 
 use std::path::PathBuf;
 

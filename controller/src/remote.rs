@@ -111,6 +111,16 @@ pub(crate) fn client(way: &Way, host: &str, pace: &Pace) -> Result<Client, WayEr
     builder.build().map_err(|source| WayError::Client { source })
 }
 
+/// As [`client`], with what it needs for TLS, and without another address than the URL's.
+///
+/// # Errors
+/// Returns [`WayError::Client`].
+#[cfg(feature = "kubernetes")]
+pub(crate) fn client_by(tls: ClientConfig, pace: &Pace) -> Result<Client, WayError> {
+    let builder = direct(pace).tls_backend_preconfigured(tls).https_only(true);
+    builder.build().map_err(|source| WayError::Client { source })
+}
+
 /// Makes a client for plain HTTP: for a service on this very host, which has no certificate.
 ///
 /// # Errors

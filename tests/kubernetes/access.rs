@@ -1,7 +1,6 @@
 //! How the cluster is found, and as whom it is asked.
 
-use std::os::unix::fs::PermissionsExt as _;
-
+use base64::Engine as _;
 use controller::error::Fault as Whose;
 use controller::kubernetes::{Access, KubernetesError, KubernetesSettings, ServiceAccount};
 use controller::vault::contract::password;
@@ -72,37 +71,46 @@ async fn a_kubeconfig_that_names_another_cluster_since_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_users_command_gives_tokens_and_what_it_writes_is_never_shown() {
+async fn a_user_may_show_a_certificate_in_files_or_in_the_kubeconfig() {
     let world = World::start().await;
-    let command = world.path("login");
-    let write = |script: &str| {
-        world.write("login", &format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o700)).unwrap();
-    };
-    let token = world.cluster.token(HOUR);
-    let credential = format!(
-        "echo '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\
-         \"status\":{{\"token\":\"{token}\"}}}}'"
+    let (certificate, key) = world.cluster.certificate().unwrap();
+    world.write("user.crt", &certificate);
+    world.write("user.key", &key);
+    let files = "{client-certificate: user.crt, client-key: user.key}".to_owned();
+    let text = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+    let data = format!(
+        "{{client-certificate-data: {}, client-key-data: {}}}",
+        text(&certificate),
+        text(&key)
     );
-    write(&credential);
-    let user = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./login, \
-                interactiveMode: IfAvailable}}";
-    world.write("kubeconfig", &kubeconfig(&world, user));
-    let settings = by_file(&world, Some("lab"));
-    let vault = world.vault_with(&settings, PACE).await;
-    vault.versions(&name("lab-admin")).await.unwrap();
-    for script in [format!("echo {token}; echo {token} >&2; exit 3"), format!("echo {token}")] {
-        write(&script);
-        let vault = world.vault_with(&settings, PACE).await;
-        let error = vault.versions(&name("lab-admin")).await.unwrap_err();
-        assert!(error.to_string().contains("show https://127.0.0.1"), "{error}");
-        assert!(!format!("{error:?}{error}").contains("eyJ"), "{error:?}");
-        assert_eq!(error.fault(), Whose::Operator);
+    for user in [files, data] {
+        world.write("kubeconfig", &kubeconfig(&world, &user));
+        let vault = world.vault_with(&by_file(&world, Some("lab")), PACE).await;
+        vault.versions(&name("lab-admin")).await.unwrap();
     }
-    let always = user.replace("IfAvailable", "Always");
-    world.write("kubeconfig", &kubeconfig(&world, &always));
-    let error = refusal(&world, &settings).await;
-    assert!(error.to_string().contains("asks on a terminal"), "{error}");
+    let (other, _key) = World::start().await.cluster.certificate().unwrap();
+    world.write("user.crt", &other);
+    world.write("user.key", "no key");
+    let user = "{client-certificate: user.crt, client-key: user.key}";
+    world.write("kubeconfig", &kubeconfig(&world, user));
+    let vault = world.vault_with(&by_file(&world, Some("lab")), PACE).await;
+    let error = vault.versions(&name("lab-admin")).await.unwrap_err();
+    assert!(error.to_string().contains("the user's key is no PEM"), "{error}");
+}
+
+#[tokio::test]
+async fn whatever_else_a_kubeconfig_shows_a_user_by_is_refused_at_once() {
+    let world = World::start().await;
+    for (user, expect) in [
+        ("{exec: {apiVersion: v1, command: ./login}}", "`exec` command is not run"),
+        ("{auth-provider: {name: oidc, config: {id-token: eyJ}}}", "`auth-provider` is not asked"),
+        ("{token: eyJ, as: somebody}", "cannot act `as` another"),
+        ("{username: admin, password: eyJ}", "a user with a password"),
+    ] {
+        world.write("kubeconfig", &kubeconfig(&world, user));
+        let error = refusal(&world, &by_file(&world, Some("lab"))).await;
+        assert!(error.to_string().contains(expect), "{expect}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -113,12 +121,16 @@ async fn what_is_wrong_with_a_kubeconfig_is_told_without_what_is_secret_in_it() 
     assert!(error.to_string().contains("kubeconfig"), "{error}");
     let right = kubeconfig(&world, "{token: eyJ.canary}");
     for (from, to, context, expect) in [
-        ("users:", "users: [}", "lab", "it is no kubeconfig"),
-        ("", "", "prod", "prod"),
+        ("users:", "users: [}", "lab", "expected YAML"),
+        ("clusters:", "clusters: eyJ\nother:", "lab", "it is no kubeconfig"),
+        ("", "", "prod", "it has no context `prod`"),
+        ("- name: lab\n  cluster", "- name: other\n  cluster", "lab", "it has no cluster `lab`"),
+        ("ca.crt", "gone.crt", "lab", "gone.crt"),
         ("certificate-authority", "insecure-skip-tls-verify: true #", "lab", "insecure-skip"),
         ("server: https:", "server: http:", "lab", "is not https://HOST"),
         ("namespace: keyturn", "namespace: ../x", "lab", "`../x` as a namespace"),
         ("server:", "proxy-url: https://p:1\n    server:", "lab", "`proxy-url` is not followed"),
+        ("server:", "tls-server-name: k\n    server:", "lab", "as the host of `server`"),
     ] {
         world.write("kubeconfig", &right.replace(from, to));
         let error = refusal(&world, &by_file(&world, Some(context))).await;
@@ -129,14 +141,14 @@ async fn what_is_wrong_with_a_kubeconfig_is_told_without_what_is_secret_in_it() 
 #[tokio::test]
 async fn nobody_is_trusted_but_the_clusters_own_authority() {
     let (world, other) = (World::start().await, World::start().await);
-    world.write("ca.crt", other.cluster.authority());
+    world.write("ca.crt", &other.cluster.authority());
     let vault = world.vault().await;
     let error = vault.versions(&name("lab-admin")).await.unwrap_err();
     assert!(error.to_string().contains("does not answer"), "{error}");
     assert_eq!(world.cluster.asked("list"), 0);
-    // As the file of a pod rotates, with the token that is not taken.
-    world.write("ca.crt", world.cluster.authority());
-    world.vault().await.versions(&name("lab-admin")).await.unwrap();
+    // As the file of a pod rotates.
+    world.write("ca.crt", &world.cluster.authority());
+    vault.versions(&name("lab-admin")).await.unwrap();
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl World {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = Self { cluster: Cluster::start().await.unwrap(), dir };
-        world.write("ca.crt", world.cluster.authority());
+        world.write("ca.crt", &world.cluster.authority());
         world.write("token", &world.cluster.token(HOUR));
         world
     }

@@ -34,7 +34,7 @@ const CONTROLLER: &str = "
     remote: error trust
     identity: error remote
     key_vault: error identity remote
-    kubernetes: error remote
+    kubernetes: error remote trust
     kv2: error remote
     client: error trust
     disk: error

@@ -1,20 +1,18 @@
 //! One request to an API server: as whoever Keyturn is, again where that may help, and its answer.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::body::Bytes;
+use axum::http::{Request, StatusCode};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _};
-use hyper_util::client::legacy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::client::Kubernetes;
-use super::connect;
+use super::connect::{Connection, Unanswered};
 use super::error::{KubernetesError, Refusal};
 use super::wire::Status;
 use crate::remote;
@@ -22,9 +20,6 @@ use crate::remote;
 /// The largest answer, in bytes: a page of metadata with all that Kubernetes notes beside it, or a
 /// Secret, which has 1 MiB at most before it is written in base64.
 const BYTES_MAX: usize = 4 << 20;
-
-/// The room for an answer that does not say how long it is, in bytes.
-const FIRST_BYTES: usize = 16 << 10;
 
 /// Attempts after which a server that cannot be reached is not asked again.
 const LOST_TRIES: u32 = 2;
@@ -111,12 +106,14 @@ impl Kubernetes {
     async fn send_until_answered(&self, call: Call) -> Result<Told, KubernetesError> {
         let (mut tried, mut is_second_identity) = (0, false);
         loop {
-            let client = self.connected().await?;
+            let connection = self.connected().await?;
             tried += 1;
-            let response = match self.once(&client, &call).await {
+            let response = match self.once(&connection, &call).await {
                 Ok(response) => response,
                 Err(error) => match self.pause_lost(&error, tried) {
                     Some(pause) => {
+                        // The authorities that vouch for the server may have changed.
+                        self.forget(&connection).await;
                         tokio::time::sleep(pause).await;
                         continue;
                     }
@@ -125,7 +122,7 @@ impl Kubernetes {
             };
             if response.status == StatusCode::UNAUTHORIZED && !is_second_identity {
                 is_second_identity = true;
-                self.forget(&client).await;
+                self.forget(&connection).await;
                 continue;
             }
             match self.pause(&response, tried) {
@@ -138,79 +135,48 @@ impl Kubernetes {
     /// Makes one attempt.
     async fn once(
         &self,
-        client: &Arc<kube::Client>,
+        connection: &Connection,
         call: &Call,
     ) -> Result<Response, KubernetesError> {
         let asking = async {
-            let request = call.request.clone().map(kube::client::Body::from);
-            let response = client.send(request).await.map_err(|error| self.lost(call, error))?;
-            self.received(call, response.map(Body::new)).await
+            let response = connection.send(call.request.clone()).await;
+            let response = response.map_err(|reason| match reason {
+                Unanswered::NoIdentity(reason) => self.unknown(reason),
+                Unanswered::Lost(source) => self.lost(call, source),
+            })?;
+            let (status, retry_after) =
+                (response.status(), remote::retry_after(response.headers()));
+            let body = remote::body(response, BYTES_MAX).await;
+            let body = body.map_err(|source| self.lost(call, source.without_url()))?;
+            let body = body.ok_or_else(|| KubernetesError::Answer {
+                doing: call.doing.clone(),
+                server: self.server().to_owned(),
+                got: "a longer answer",
+            })?;
+            Ok(Response { status, retry_after, body })
         };
-        let late = |_elapsed| KubernetesError::TimedOut {
+        let answered = tokio::time::timeout(self.pace.request_max, asking).await;
+        answered.map_err(|_elapsed| self.late(call))?
+    }
+
+    fn late(&self, call: &Call) -> KubernetesError {
+        KubernetesError::TimedOut {
             doing: call.doing.clone(),
             server: self.server().to_owned(),
             seconds: self.pace.request_max.as_secs(),
-        };
-        tokio::time::timeout(self.pace.request_max, asking).await.map_err(late)?
-    }
-
-    fn lost(&self, call: &Call, error: kube::Error) -> KubernetesError {
-        let (doing, server) = (call.doing.clone(), self.server().to_owned());
-        match error {
-            error @ kube::Error::Auth(_) => {
-                KubernetesError::Identity { server, what: connect::told(error) }
-            }
-            kube::Error::Service(source) => match source.downcast::<kube::client::AuthError>() {
-                Ok(source) => {
-                    let what = connect::told(kube::Error::Auth(*source));
-                    KubernetesError::Identity { server, what }
-                }
-                Err(source) => {
-                    let asked = source.downcast_ref::<legacy::Error>();
-                    let is_unasked = asked.is_some_and(legacy::Error::is_connect);
-                    KubernetesError::Reach { doing, server, is_unasked, source }
-                }
-            },
-            other => {
-                let source = Box::new(other);
-                KubernetesError::Reach { doing, server, is_unasked: false, source }
-            }
         }
     }
 
-    /// Reads an answer into memory that is overwritten.
-    async fn received(
-        &self,
-        call: &Call,
-        response: axum::http::Response<Body>,
-    ) -> Result<Response, KubernetesError> {
-        let (head, body) = response.into_parts();
-        let retry_after = remote::retry_after(&head.headers);
-        let room = length(&head.headers).unwrap_or(FIRST_BYTES).min(BYTES_MAX);
-        let (doing, server) = (&call.doing, self.server());
-        let mut text = Zeroizing::new(Vec::with_capacity(room));
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|source| KubernetesError::Reach {
-                doing: doing.clone(),
-                server: server.to_owned(),
-                is_unasked: false,
-                source: source.into(),
-            })?;
-            let length = text.len() + chunk.len();
-            if length > BYTES_MAX {
-                let (doing, server) = (doing.clone(), server.to_owned());
-                return Err(KubernetesError::Answer { doing, server, got: "a longer answer" });
-            }
-            if length > text.capacity() {
-                // Grown by hand: a buffer that grows by itself leaves what was in it behind.
-                let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * text.len())));
-                larger.extend_from_slice(&text);
-                text = larger;
-            }
-            text.extend_from_slice(&chunk);
+    fn lost(&self, call: &Call, source: reqwest::Error) -> KubernetesError {
+        if source.is_timeout() && !source.is_connect() {
+            return self.late(call);
         }
-        Ok(Response { status: head.status, retry_after, body: text })
+        KubernetesError::Reach {
+            doing: call.doing.clone(),
+            server: self.server().to_owned(),
+            is_unasked: source.is_connect(),
+            source: Box::new(source),
+        }
     }
 
     fn pause_lost(&self, error: &KubernetesError, tried: u32) -> Option<Duration> {
@@ -288,10 +254,6 @@ impl Response {
         let status = serde_json::from_slice::<Status>(&self.body).unwrap_or_default();
         if status.is_status() { status } else { Status::default() }
     }
-}
-
-fn length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(axum::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Tells whether there is no room: etcd's quota, which makes it read-only, or the namespace's.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderValue, Request};
-use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::params::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::call::{Answer, Call, Told, written};
-use super::connect::{self, Place};
+use super::connect::{Connection, NoIdentity};
+use super::place::{self, Place};
 use super::wire::{New, Object, Page, Properties, Secret};
 use super::{KubernetesError, KubernetesSettings};
 use crate::remote::Pace;
@@ -37,7 +38,7 @@ pub struct Kubernetes {
     place: Place,
     pub(super) pace: Pace,
     /// Made when it is needed, and again when the identity is not taken.
-    client: Mutex<Option<Arc<kube::Client>>>,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
 /// What became of a Secret that was to be made.
@@ -70,8 +71,8 @@ impl Kubernetes {
     /// # Errors
     /// Returns [`KubernetesError::Access`] or [`KubernetesError::Namespace`].
     pub async fn open(settings: &KubernetesSettings, pace: Pace) -> Result<Self, KubernetesError> {
-        let place = connect::find(settings).await?;
-        Ok(Self { settings: settings.clone(), place, pace, client: Mutex::new(None) })
+        let place = place::find(settings).await?;
+        Ok(Self { settings: settings.clone(), place, pace, connection: Mutex::new(None) })
     }
 
     /// Returns the namespace's URI, without a slash at its end.
@@ -216,29 +217,25 @@ impl Kubernetes {
         kube::core::Request::new(format!("/api/v1/namespaces/{}/secrets", self.place.namespace))
     }
 
-    /// Returns the client, which is made if there is none.
-    pub(super) async fn connected(&self) -> Result<Arc<kube::Client>, KubernetesError> {
-        let mut held = self.client.lock().await;
-        if let Some(client) = &*held {
-            return Ok(Arc::clone(client));
+    /// Returns the connection, which is made if there is none.
+    pub(super) async fn connected(&self) -> Result<Arc<Connection>, KubernetesError> {
+        let mut held = self.connection.lock().await;
+        if let Some(connection) = &*held {
+            return Ok(Arc::clone(connection));
         }
-        let (place, pace) = (self.found_again().await?, self.pace);
-        let failed = |what: &str| {
-            let (server, what) = (self.server().to_owned(), what.to_owned());
-            KubernetesError::Identity { server, what }
-        };
-        // Reads files, and may run a command.
-        let making = tokio::task::spawn_blocking(move || connect::client(&place, &pace));
-        let made = tokio::time::timeout(self.pace.request_max, making).await;
-        let made = made.map_err(|_late| failed("there is no token in time"))?;
-        let client = Arc::new(made.map_err(|_gone| failed("this program is ending"))??);
-        *held = Some(Arc::clone(&client));
-        Ok(client)
+        let made = Connection::new(&self.found_again().await?, &self.pace);
+        let connection = Arc::new(made.map_err(|reason| self.unknown(reason))?);
+        *held = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    pub(super) fn unknown(&self, reason: NoIdentity) -> KubernetesError {
+        KubernetesError::Identity { server: self.server().to_owned(), what: reason.0 }
     }
 
     /// Reads again what may have changed: a kubeconfig gets new tokens, but no other cluster.
     async fn found_again(&self) -> Result<Place, KubernetesError> {
-        let place = connect::find(&self.settings).await?;
+        let place = place::find(&self.settings).await?;
         if (&place.server, &place.namespace) == (&self.place.server, &self.place.namespace) {
             return Ok(place);
         }
@@ -247,10 +244,10 @@ impl Kubernetes {
         Err(KubernetesError::Access { what })
     }
 
-    /// Forgets a client, unless others have made another one since.
-    pub(super) async fn forget(&self, client: &Arc<kube::Client>) {
-        let mut held = self.client.lock().await;
-        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, client)) {
+    /// Forgets a connection, unless others have made another one since.
+    pub(super) async fn forget(&self, connection: &Arc<Connection>) {
+        let mut held = self.connection.lock().await;
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, connection)) {
             *held = None;
         }
     }

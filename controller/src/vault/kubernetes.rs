@@ -1,7 +1,7 @@
 //! Kubernetes Secrets as the vault: one Secret for each version, in one namespace.
 //!
 //! A version's Secret has its value in `data`, and is found by labels; what else is known of it is in
-//! annotations, and is read without the value: see `record`.
+//! annotations, and is read without the value: see `docs/kubernetes-vault.md`.
 //!
 //! # Idempotence
 //! A Secret's name follows from the secret's name and the tag, so that the second of two puts, by
